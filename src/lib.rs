@@ -1,1 +1,7 @@
-//! Forebay.
+//! Forebay: a flash-sale peak-shaving gateway. `ARCHITECTURE.md` is the map.
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod order;
+pub mod sale;
+pub mod store;
