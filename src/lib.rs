@@ -2,6 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod ledger;
+pub mod metrics;
 pub mod order;
 pub mod sale;
 pub mod store;
+pub mod tasks;
+pub mod units;

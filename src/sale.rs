@@ -59,6 +59,24 @@ pub struct Terms {
     pub items: Vec<ItemTerms>,
 }
 
+/// A numbered change of the stock that a store guards, made in the ledger. A store applies it once by
+/// (`sale_no`, `number`), in the order of the numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StockChange {
+    /// The sale.
+    pub sale_no: SaleNo,
+    /// The sale's name.
+    pub sale: SaleName,
+    /// Counts from 1 in each sale: its creation's skus first, then each `/stock` call and new sku.
+    pub number: u64,
+    /// The item.
+    pub sku: Sku,
+    /// `true` when this change makes the row (`delta` is its `initial`); `false` when it adds or cuts.
+    pub creates: bool,
+    /// Units added, or cut when negative.
+    pub delta: i64,
+}
+
 /// What is wrong with the terms of a sale, in a sentence that says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
 use crate::order::{Buyer, Line, Place, TicketText};
-use crate::sale::{SaleName, SaleNo, Sku};
+use crate::sale::{SaleName, SaleNo, StockChange};
 
 /// One attempt at one order.
 #[derive(Clone, Debug)]
@@ -124,24 +124,6 @@ pub enum Found {
         /// What was seen.
         reason: String,
     },
-}
-
-/// A numbered change of the stock that the store guards, made in the ledger. Applied once by
-/// (`sale_no`, `number`), in the order of the numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StockChange {
-    /// The sale.
-    pub sale_no: SaleNo,
-    /// The sale's name.
-    pub sale: SaleName,
-    /// Counts from 1 in each sale: its creation's skus first, then each `/stock` call and new sku.
-    pub number: u64,
-    /// The item.
-    pub sku: Sku,
-    /// `true` when this change makes the row (`delta` is its `initial`); `false` when it adds or cuts.
-    pub creates: bool,
-    /// Units added, or cut when negative.
-    pub delta: i64,
 }
 
 /// The store could not do what was asked; nothing is known to have happened.

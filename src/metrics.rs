@@ -1,0 +1,92 @@
+//! Every metric's name, unit, help and buckets, each in one place. No logic; call sites keep cached handles.
+//!
+//! Label sets are closed: never a buyer, a ticket or a raw path.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+/// What a metric is, for `describe` and for the tests that hold dashboards and docs to this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes both ways.
+    Gauge,
+    /// Observations in buckets.
+    Histogram(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Full name, with prefix and unit.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// Buckets for what buyers and the ledger feel: 0.25 ms to 10 s, finest where the goals lie (1 ms, 5 ms).
+const FAST: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    10.0,
+];
+/// Buckets for what waits in the queue: 1 ms to 10 min.
+const SLOW: &[f64] =
+    &[0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Buckets for one fdatasync: 50 µs (a cache) to 1 s (a sick disk).
+const SYNC: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0];
+/// Buckets for how many orders share a commit: powers of two up to the largest batch.
+const BATCH: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+
+macro_rules! metrics_table {
+    ($($(#[$doc:meta])* $id:ident = $name:literal, $kind:expr, [$($label:literal),*], $help:literal;)*) => {
+        $($(#[$doc])* #[doc = $help] pub const $id: &str = $name;)*
+
+        /// Every metric that there is.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: $kind, labels: &[$($label),*], help: $help },)*
+        ];
+    };
+}
+
+metrics_table! {
+    BUILD_INFO = "forebay_build_info", Kind::Gauge, ["version"], "Always 1; its labels tell the build.";
+    HTTP_REQUEST_DURATION = "forebay_http_request_duration_seconds", Kind::Histogram(FAST), ["route", "method", "code"], "From the head of a request to the last byte of its answer handed to the kernel.";
+    ADMISSIONS = "forebay_admissions_total", Kind::Counter, ["sale", "outcome"], "Order calls by what became of them.";
+    STOCK_UNITS = "forebay_stock_units", Kind::Gauge, ["sale", "sku", "state"], "Units by state: available, held, sold.";
+    QUEUE_DEPTH = "forebay_queue_depth", Kind::Gauge, ["sale"], "Orders accepted and not settled.";
+    QUEUE_OLDEST_AGE = "forebay_queue_oldest_age_seconds", Kind::Gauge, ["sale"], "Age of the oldest queued order.";
+    QUEUE_WAIT = "forebay_queue_wait_seconds", Kind::Histogram(SLOW), ["sale"], "From acceptance to the first claim.";
+    ORDER_COMPLETION = "forebay_order_completion_seconds", Kind::Histogram(SLOW), ["sale"], "From acceptance to the terminal state.";
+    ORDERS = "forebay_orders_total", Kind::Counter, ["sale", "outcome"], "Orders by their terminal state, and deaths.";
+    DRAIN_RATE_LIMIT = "forebay_drain_rate_limit", Kind::Gauge, [], "Attempts a second that the drain may start; +Inf when unlimited.";
+    DRAIN_ATTEMPTS = "forebay_drain_attempts_total", Kind::Counter, [], "Attempts started at the store.";
+    WORKERS = "forebay_workers", Kind::Gauge, ["state"], "Drain workers: busy, idle.";
+    STORE_REQUEST_DURATION = "forebay_store_request_duration_seconds", Kind::Histogram(FAST), ["op", "outcome"], "Calls to the store.";
+    STORE_RETRIES = "forebay_store_retries_total", Kind::Counter, ["reason"], "Orders that went back to the queue, by reason.";
+    BREAKER_STATE = "forebay_breaker_state", Kind::Gauge, ["target", "state"], "1 for the state that the breaker is in.";
+    DEAD_ORDERS = "forebay_dead_orders", Kind::Gauge, ["sale"], "Orders that wait for an operator.";
+    LEDGER_REQUEST_DURATION = "forebay_ledger_request_duration_seconds", Kind::Histogram(FAST), ["engine", "op", "outcome"], "Calls to the ledger, a batch each.";
+    LEDGER_BATCH_SIZE = "forebay_ledger_batch_size", Kind::Histogram(BATCH), [], "Orders in one reserve call.";
+    LEDGER_FSYNC_DURATION = "forebay_ledger_fsync_duration_seconds", Kind::Histogram(SYNC), [], "One commit's fdatasync.";
+    TICKET_POLLS = "forebay_ticket_polls_total", Kind::Counter, [], "Reads of tickets.";
+    TICKET_STREAMS = "forebay_ticket_streams", Kind::Gauge, [], "Open ticket streams.";
+    LIMITER_KEYS = "forebay_limiter_keys", Kind::Gauge, [], "Keys that the rate limits remember.";
+    INVARIANT_VIOLATIONS = "forebay_invariant_violations_total", Kind::Counter, ["law"], "Findings of the verifier; anything above 0 is an incident.";
+    CONFIG_RELOAD_OK = "forebay_config_last_reload_successful", Kind::Gauge, [], "1 when the settings in force are those of the last reload.";
+}
+
+/// Tells the recorder the help text of every metric.
+pub fn describe() {
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, Unit::Count, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, Unit::Count, metric.help),
+            Kind::Histogram(_) => describe_histogram!(metric.name, Unit::Seconds, metric.help),
+        }
+    }
+}
