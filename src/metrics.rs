@@ -5,7 +5,7 @@
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// What a metric is, for `describe` and for the tests that hold dashboards and docs to this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
     /// Only goes up.
     Counter,
