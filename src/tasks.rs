@@ -60,7 +60,7 @@ pub enum OnDeath {
 pub struct Tasks {
     stop: Stop,
     fatal: Arc<watch::Sender<Option<&'static str>>>,
-    handles: Arc<Mutex<Vec<(&'static str, tokio::task::JoinHandle<()>)>>>,
+    handles: Arc<Mutex<Vec<tokio::task::JoinHandle<()>>>>,
 }
 
 impl Tasks {
@@ -87,7 +87,7 @@ impl Tasks {
                 fatal.send_replace(Some(name));
             }
         });
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push((name, outer));
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).push(outer);
     }
 
     /// Resolves with the name of a task whose death must end the process.
@@ -109,7 +109,7 @@ impl Tasks {
             let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *handles)
         };
-        for (_, handle) in handles {
+        for handle in handles {
             // The outer task only watches the inner one and cannot fail.
             let _ = handle.await;
         }

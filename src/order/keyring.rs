@@ -47,8 +47,11 @@ pub enum BadKey {
 /// All ticket keys that this deployment knows; shared by every part that makes or reads tickets.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring {
-    keys: Arc<ArcSwap<BTreeMap<u8, (TicketKey, Hmac<Sha256>)>>>,
+    keys: Arc<ArcSwap<Keys>>,
 }
+
+/// Each key with its prepared MAC, by id.
+type Keys = BTreeMap<u8, (TicketKey, Hmac<Sha256>)>;
 
 impl Keyring {
     /// Adds a key; the same key again changes nothing.
@@ -61,7 +64,7 @@ impl Keyring {
         }
         let mac = prepared(&key.secret);
         self.keys.rcu(|keys| {
-            let mut keys = BTreeMap::clone(keys);
+            let mut keys = Keys::clone(keys);
             keys.insert(key.id, (key.clone(), mac.clone()));
             keys
         });
