@@ -20,6 +20,8 @@
 pub mod book;
 mod orders;
 mod sales;
+#[cfg(test)]
+pub(crate) mod suite;
 mod tail;
 
 use std::fmt;

@@ -21,8 +21,6 @@ mod reserve;
 mod sale;
 mod settle;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -218,7 +216,7 @@ impl Book {
     }
 
     /// Encodes an event, applies it, and tells the tail.
-    fn commit(&mut self, batch: &mut Batch, event: &Event) {
+    pub(in crate::ledger) fn commit(&mut self, batch: &mut Batch, event: &Event) {
         let levels = self.levels_before(event);
         let payload_at = batch.base + event.encode(&mut batch.out) as u64;
         self.apply(event, payload_at);

@@ -20,8 +20,15 @@ const VERSION: u64 = 1;
 const OUTCOMES: [&str; 8] =
     ["open", "placed", "refused", "later", "dead", "unstarted", "lease_ended", "cancelled"];
 
+/// By key, so that the same book is always the same bytes.
+fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> impl Iterator<Item = (&K, &V)> {
+    let mut all: Vec<(&K, &V)> = map.iter().collect();
+    all.sort_unstable_by_key(|(key, _)| *key);
+    all.into_iter()
+}
+
 impl Book {
-    /// Appends the whole book.
+    /// Appends the whole book. The same book is the same bytes.
     pub fn encode_snapshot(&self, out: &mut Writer) {
         out.number(VERSION);
         out.number(u64::from(self.epoch));
@@ -32,7 +39,7 @@ impl Book {
         self.refusals.window.iter().for_each(|refused| out.flag(*refused));
         self.drain.encode(out);
         out.number(self.sales.len() as u64);
-        self.sales.values().for_each(|sale| sale.encode(out));
+        sorted(&self.sales).for_each(|(_, sale)| sale.encode(out));
     }
 
     /// Reads a book back.
@@ -122,9 +129,9 @@ impl SaleBook {
         }
         self.encode_orders(out);
         out.number(self.tries.len() as u64);
-        self.tries.iter().for_each(|(index, tries)| tries.encode(*index, out));
+        sorted(&self.tries).for_each(|(index, tries)| tries.encode(*index, out));
         out.number(self.outcomes.len() as u64);
-        for (index, outcome) in &self.outcomes {
+        for (index, outcome) in sorted(&self.outcomes) {
             out.number(u64::from(*index));
             out.option_with(outcome.order_no.as_deref(), Writer::text);
             out.option_with(outcome.reason.as_deref(), Writer::text);
@@ -149,7 +156,7 @@ impl SaleBook {
             out.signed(change.delta);
         }
         out.number(self.operations.len() as u64);
-        for (operation, (item, delta)) in &self.operations {
+        for (operation, (item, delta)) in sorted(&self.operations) {
             out.text(operation);
             out.number(u64::from(*item));
             out.signed(*delta);
