@@ -18,6 +18,7 @@
 //! Ordinary refusals are values. A [`Fault`] says one of three things: nothing happened, it may have, or stop.
 
 pub mod book;
+mod metered;
 mod orders;
 mod sales;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+pub use metered::Metered;
 pub use orders::{
     AttemptNote, Bound, Cancel, Cancelled, Claim, Claimed, ClaimedOrder, ExportPage, Fate, Grant,
     LeaseId, OrderDoc, Receipt, Reserve, Reserved, Settle, Settled, Timeline,

@@ -21,6 +21,8 @@ mod reserve;
 mod sale;
 mod settle;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
