@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod history;
 pub mod judge;
 pub mod output;
+pub mod pace;
 pub mod prove;
 pub mod recover;
 pub mod report;

@@ -51,13 +51,33 @@ impl Wire for LeanWire {
     }
 
     async fn exchange(&mut self, ask: u64) -> Result<(), Broken> {
+        self.send(ask).await?;
+        self.receive().await
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        let Head { status, replayed, body_from, body_to, .. } = self.head;
+        Answer { status, body: self.buffer.get(body_from..body_to).unwrap_or_default(), replayed }
+    }
+
+    fn reusable(&self) -> bool {
+        !self.head.closing
+    }
+}
+
+impl LeanWire {
+    /// Sends one ask and does not wait for its answer: what a buyer does whose connection is then cut.
+    pub async fn send(&mut self, ask: u64) -> Result<(), Broken> {
         self.request.clear();
         self.request.extend_from_slice(&self.before_buyer);
         self.request.extend_from_slice(self.crowd.buyer(ask).as_bytes());
         self.request.extend_from_slice(b"\r\nIdempotency-Key: ");
         self.request.extend_from_slice(self.crowd.key(ask).as_bytes());
         self.request.extend_from_slice(&self.after_key);
-        self.stream.write_all(&self.request).await.map_err(|_| Broken::Reset)?;
+        self.stream.write_all(&self.request).await.map_err(|_| Broken::Reset)
+    }
+
+    async fn receive(&mut self) -> Result<(), Broken> {
         let mut filled = 0;
         loop {
             let room = self.buffer.get_mut(filled..).unwrap_or_default();
@@ -78,15 +98,6 @@ impl Wire for LeanWire {
                 }
             }
         }
-    }
-
-    fn answer(&self) -> Answer<'_> {
-        let Head { status, replayed, body_from, body_to, .. } = self.head;
-        Answer { status, body: self.buffer.get(body_from..body_to).unwrap_or_default(), replayed }
-    }
-
-    fn reusable(&self) -> bool {
-        !self.head.closing
     }
 }
 
