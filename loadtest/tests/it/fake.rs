@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::HeaderValue;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -65,11 +66,11 @@ struct Model {
 pub(crate) async fn start(stock: usize, fault: Fault) -> SocketAddr {
     let model = Model { fault, stock, orders: Vec::new(), keys: HashMap::new(), turns: 0 };
     let model = Arc::new(Mutex::new(model));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("a bound address");
     tokio::spawn(async move {
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("a connection");
             let model = Arc::clone(&model);
             let service = service_fn(move |request| answer(request, Arc::clone(&model)));
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -93,7 +94,7 @@ async fn answer(
     let (buyer, key) = (header("x-buyer-id"), header("idempotency-key"));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.into_body().collect().await.map_err(std::io::Error::other)?;
-    let mut model = model.lock().unwrap();
+    let mut model = model.lock().expect("no panic while it was held");
     match (&method, path.as_str()) {
         (&Method::POST, "/v1/sales/demo/orders") => model.order(&buyer, &key),
         (&Method::GET, "/admin/v1/sales/demo") => Ok(reply(200, &model.sale())),
@@ -153,7 +154,7 @@ impl Model {
             _ => reply(202, &document),
         };
         if replayed {
-            response.headers_mut().insert("idempotent-replayed", "true".parse().unwrap());
+            response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
         }
         Ok(response)
     }
@@ -190,7 +191,7 @@ fn reply(status: u16, document: &Value) -> Response<Text> {
 
 fn text(status: u16, body: String, torn: bool) -> Response<Text> {
     let body = Text { rest: Some(body.into()), torn };
-    Response::builder().status(status).body(body).unwrap()
+    Response::builder().status(status).body(body).expect("a valid head")
 }
 
 /// A body that may break off in its middle.

@@ -17,7 +17,7 @@ async fn run(fault: Fault, more: &str) -> Done {
     let address = fake::start(20, fault).await;
     let line =
         format!("run --target http://{address} --admin http://{address} --connections 4 {more}");
-    Line::parse_from(line.split_whitespace()).scenario.run().await.unwrap()
+    Line::parse_from(line.split_whitespace()).scenario.run().await.expect("the run ends")
 }
 
 /// The promises that the run found broken, each once.
