@@ -1,0 +1,243 @@
+//! The gateway's own account of a sale, by its admin API.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hyper::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::call::call;
+use crate::clock;
+use crate::target::Target;
+
+/// Between two looks at the census while a queue drains.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// A client of the admin API.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    target: Target,
+    token: Option<String>,
+}
+
+/// One item's stock.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Stock {
+    /// The item.
+    pub sku: String,
+    /// Units at the beginning.
+    pub initial: u64,
+    /// Units put in later.
+    pub added: u64,
+    /// Units taken out later.
+    pub cut: u64,
+    /// Units nobody has.
+    pub available: u64,
+    /// Units of orders that are not terminal.
+    pub held: u64,
+    /// Units that are sold for good.
+    pub sold: u64,
+}
+
+impl Stock {
+    /// Units there ever were.
+    pub fn total(&self) -> u64 {
+        (self.initial + self.added).saturating_sub(self.cut)
+    }
+}
+
+/// A sale's counters, read at one instant.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+#[expect(missing_docs, reason = "the names are those of the order's states in the contract")]
+pub struct Census {
+    /// Stock by item.
+    pub items: Vec<Stock>,
+    /// Orders ever accepted.
+    pub accepted: u64,
+    pub queued: u64,
+    pub placing: u64,
+    pub placed: u64,
+    pub paid: u64,
+    pub refused: u64,
+    pub cancelled: u64,
+    pub expired: u64,
+    pub dead: u64,
+    pub lost: u64,
+    /// Age of the oldest waiting order.
+    pub oldest_waiting_ms: Option<u64>,
+    /// The ledger's life.
+    pub epoch: u64,
+}
+
+impl Census {
+    /// Orders whose fate is still to come.
+    pub fn unsettled(&self) -> u64 {
+        self.queued + self.placing
+    }
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+pub struct OrderLine {
+    /// The item.
+    pub sku: String,
+    /// How many.
+    pub quantity: u64,
+}
+
+/// One ticket of the export.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+pub struct TicketRow {
+    /// The receipt.
+    pub ticket: String,
+    /// Whose.
+    pub buyer: String,
+    /// What was ordered.
+    pub lines: Vec<OrderLine>,
+    /// Its state when it was read.
+    pub state: String,
+    /// The grant of its last attempt.
+    #[serde(default)]
+    pub attempted_at: Option<String>,
+}
+
+impl TicketRow {
+    /// Whether stock and limit came back, or the order is gone.
+    pub fn returned(&self) -> bool {
+        matches!(self.state.as_str(), "refused" | "cancelled" | "expired" | "lost")
+    }
+
+    /// Whether the store must have it.
+    pub fn stored(&self) -> bool {
+        matches!(self.state.as_str(), "placed" | "paid" | "expired")
+    }
+
+    /// Whether its fate is still to come.
+    pub fn unsettled(&self) -> bool {
+        matches!(self.state.as_str(), "queued" | "placing" | "dead")
+    }
+}
+
+/// What `verify` found.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub struct Verified {
+    /// No finding.
+    pub ok: bool,
+    /// What it found.
+    #[serde(default)]
+    pub findings: Vec<Value>,
+}
+
+impl Admin {
+    /// A client for the listener behind `target`.
+    pub fn new(target: Target, token: Option<String>) -> Self {
+        Self { target, token }
+    }
+
+    /// `http://host:port` of the listener.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.target.host)
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        call(&self.target, method.clone(), path, self.token.as_deref(), body)
+            .await?
+            .json()
+            .with_context(|| format!("{method} {path} at {}", self.url()))
+    }
+
+    /// Makes an open sale of one item, without a payment window and without an end.
+    pub async fn create_sale(
+        &self,
+        sale: &str,
+        sku: &str,
+        stock: u64,
+        limit: Option<u64>,
+    ) -> anyhow::Result<()> {
+        let terms = json!({
+            "opens_at": null, "closes_at": null, "limit_per_buyer": limit,
+            "payment_window_ms": null, "admit_rate": null, "drain_rate": null,
+            "items": [{ "sku": sku, "stock": stock }],
+        });
+        self.ask(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&terms)).await.map(drop)
+    }
+
+    /// Puts units in, once however often it is called with this operation.
+    pub async fn add_stock(
+        &self,
+        sale: &str,
+        sku: &str,
+        units: u64,
+        operation: &str,
+    ) -> anyhow::Result<()> {
+        let change = json!({ "sku": sku, "delta": units, "operation": operation });
+        let path = format!("/admin/v1/sales/{sale}/stock");
+        self.ask(Method::POST, &path, Some(&change)).await.map(drop)
+    }
+
+    /// Ends a sale.
+    pub async fn close(&self, sale: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/sales/{sale}/close");
+        self.ask(Method::POST, &path, Some(&json!({}))).await.map(drop)
+    }
+
+    /// The counters of a sale.
+    pub async fn census(&self, sale: &str) -> anyhow::Result<Census> {
+        let document = self.document(sale).await?;
+        let census = document.get("census").cloned().context("the answer has no `census`")?;
+        serde_json::from_value(census).context("the census cannot be read")
+    }
+
+    /// Units that one buyer may have.
+    pub async fn limit_per_buyer(&self, sale: &str) -> anyhow::Result<Option<u64>> {
+        let document = self.document(sale).await?;
+        Ok(document.pointer("/terms/limit_per_buyer").and_then(Value::as_u64))
+    }
+
+    async fn document(&self, sale: &str) -> anyhow::Result<Value> {
+        self.ask(Method::GET, &format!("/admin/v1/sales/{sale}"), None).await
+    }
+
+    /// Every ticket of a sale, in sequence order.
+    pub async fn tickets(&self, sale: &str) -> anyhow::Result<Vec<TicketRow>> {
+        let path = format!("/admin/v1/sales/{sale}/tickets?format=ndjson");
+        let reply = call(&self.target, Method::GET, &path, self.token.as_deref(), None).await?;
+        if reply.status != 200 {
+            bail!("GET {path}: status {}", reply.status);
+        }
+        let lines = reply.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let rows = lines.map(|line| {
+            serde_json::from_slice(line).with_context(|| {
+                format!("GET {path}: not a ticket: {}", String::from_utf8_lossy(line))
+            })
+        });
+        rows.collect()
+    }
+
+    /// The gateway's own proof.
+    pub async fn verify(&self) -> anyhow::Result<Verified> {
+        let answer = self.ask(Method::GET, "/admin/v1/verify", None).await?;
+        serde_json::from_value(answer).context("the answer of verify cannot be read")
+    }
+
+    /// Waits until the census satisfies `done`, and returns it; the last one seen if the time is over.
+    pub async fn census_until(
+        &self,
+        sale: &str,
+        within: Duration,
+        done: impl Fn(&Census) -> bool,
+    ) -> anyhow::Result<Census> {
+        let until = clock::now() + within;
+        loop {
+            let census = self.census(sale).await?;
+            if done(&census) || clock::now() >= until {
+                return Ok(census);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line, and the exit codes: 0 held, 1 failure at run time, 2 usage, 5 an invariant is
+//! broken, 99 a threshold failed.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::prove::{self, Proof};
+use crate::run::{Ended, Scenario, print};
+use crate::{bare, output};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "forebay-loadtest",
+    version,
+    about = "Sends orders to a Forebay gateway and judges what became of them"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Send orders at a running gateway and judge what became of them
+    Run(Box<Scenario>),
+    /// Start a gateway and prove one promise
+    Prove(Proof),
+    /// Serve the yardstick: bare hyper that answers 202 to everything
+    Bare {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+}
+
+/// Parses the arguments, does what they say, and turns the result into an exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli.command) {
+        Ok(Ended::Held) => ExitCode::SUCCESS,
+        Ok(Ended::InvariantBroken) => ExitCode::from(5),
+        Ok(Ended::ThresholdFailed) => ExitCode::from(99),
+        Err(error) => {
+            output::note(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> anyhow::Result<Ended> {
+    // The generator runs on one thread: on a small machine a second one only takes from the gateway.
+    let mut one_thread = tokio::runtime::Builder::new_current_thread();
+    match command {
+        Command::Run(scenario) => {
+            let runtime = one_thread.enable_all().build()?;
+            let done = runtime.block_on(scenario.run())?;
+            print(&done, scenario.json);
+            Ok(done.ended())
+        }
+        Command::Prove(proof) => one_thread.enable_all().build()?.block_on(prove::prove(&proof)),
+        Command::Bare { listen } => {
+            let mut two_workers = tokio::runtime::Builder::new_multi_thread();
+            let runtime = two_workers.worker_threads(2).enable_all().build()?;
+            runtime.block_on(bare::serve(listen)).map(|()| Ended::Held)
+        }
+    }
+}

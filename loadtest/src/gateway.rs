@@ -1,0 +1,166 @@
+//! Processes under test: started, watched by what they print, and ended by their handle. A process
+//! that is dropped is killed, so that no failed proof leaves one behind.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use hyper::Method;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{sleep, timeout};
+
+use crate::call::call;
+use crate::clock;
+use crate::target::Target;
+
+/// Output kept to explain a failure.
+const LINES_MAX: usize = 500;
+/// Between two looks at `/readyz`: it bounds the error of a measured restart.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A child process and what it printed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    pid: u32,
+    printed: Arc<Printed>,
+    started: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Printed {
+    lines: Mutex<VecDeque<String>>,
+    more: Notify,
+}
+
+/// A free port on the loopback: bound to learn its number, and let go.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("no free port on the loopback")?;
+    Ok(listener.local_addr()?)
+}
+
+impl Process {
+    /// Starts `binary` in `directory`; only the given `FOREBAY_*` variables reach it.
+    pub fn start<A: AsRef<OsStr>>(
+        binary: &Path,
+        arguments: &[A],
+        directory: &Path,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FOREBAY_") {
+                command.env_remove(name);
+            }
+        }
+        let started = clock::now();
+        let mut child = command
+            .args(arguments)
+            .current_dir(directory)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("{} cannot be started", binary.display()))?;
+        let pid = child.id().context("the process ended at once")?;
+        let printed = Arc::new(Printed::default());
+        if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
+            tokio::spawn(follow(stdout, Arc::clone(&printed)));
+            tokio::spawn(follow(stderr, Arc::clone(&printed)));
+        }
+        Ok(Self { child, pid, printed, started })
+    }
+
+    /// The process id, to read its CPU time by.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Waits for printed text in which `find` finds something.
+    pub async fn printed<T>(
+        &self,
+        within: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let look = async {
+            loop {
+                let more = self.printed.more.notified();
+                let text = self.text().await;
+                if let Some(found) = find(&text) {
+                    return found;
+                }
+                more.await;
+            }
+        };
+        match timeout(within, look).await {
+            Ok(found) => Ok(found),
+            Err(_) => bail!("what was waited for was not printed:\n{}", self.text().await),
+        }
+    }
+
+    /// The last lines it printed, of both streams.
+    pub async fn text(&self) -> String {
+        self.printed.lines.lock().await.iter().fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    /// Waits until `/readyz` at `target` says 200, and says how long that took from the start.
+    pub async fn ready(&mut self, target: &Target, within: Duration) -> anyhow::Result<Duration> {
+        let until = self.started + within;
+        loop {
+            let probe = call(target, Method::GET, "/readyz", None, None).await;
+            if probe.as_ref().is_ok_and(|reply| reply.status == 200) {
+                return Ok(clock::now() - self.started);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the process ended with {status}:\n{}", self.text().await);
+            }
+            if clock::now() >= until {
+                bail!("not ready after {within:?} ({probe:?}):\n{}", self.text().await);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.context("the process cannot be killed")
+    }
+
+    /// Asks it to stop (SIGTERM) and waits for its end.
+    pub async fn stop(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid)]).status();
+        if !sent.await?.success() {
+            bail!("SIGTERM cannot be sent to process {}", self.pid);
+        }
+        match timeout(within, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("still running {within:?} after SIGTERM:\n{}", self.text().await),
+        }
+    }
+}
+
+async fn follow(stream: impl AsyncRead + Unpin, printed: Arc<Printed>) {
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut kept = printed.lines.lock().await;
+        if kept.len() == LINES_MAX {
+            kept.pop_front();
+        }
+        kept.push_back(line);
+        printed.more.notify_waiters();
+    }
+}

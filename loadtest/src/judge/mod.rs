@@ -1,0 +1,127 @@
+//! The verdict: the client's history laid beside what the gateway and the store say.
+//!
+//! The names are those of Jepsen's total queue: what was accepted must come out (*lost*), once
+//! (*doubled*), and nothing else may (*unexpected*); what the client could not know and found out by
+//! asking again is *recovered*. To these come the two promises of a sale: no unit sold twice
+//! (*oversold*), and no buyer above the limit.
+
+mod client;
+mod ledger;
+mod rows;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::admin::{Census, TicketRow, Verified};
+use crate::form::Crowd;
+use crate::history::History;
+use crate::store::StoreBook;
+
+/// What a finding breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Broke {
+    /// An accepted order is nowhere.
+    Lost,
+    /// The fate of an accepted order was not decided in the time it was given.
+    Unsettled,
+    /// One order was taken or written twice.
+    Doubled,
+    /// More units went out than there were.
+    Oversold,
+    /// Something came out that nobody was given a ticket for.
+    Unexpected,
+    /// A buyer has more units than the sale allows.
+    LimitBroken,
+    /// A refusal without a name.
+    Unnamed,
+    /// It could not be found out whether an order was taken.
+    Unresolved,
+    /// The gateway's own proof found something, or its counters do not add up.
+    Law,
+}
+
+/// One thing that must not be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// Which promise.
+    pub broke: Broke,
+    /// What was seen, with ticket or buyer.
+    pub what: String,
+}
+
+/// All that is known, beside the history. What is `None` was not asked and proves nothing.
+#[derive(Debug, Default)]
+pub struct Evidence {
+    /// Units a buyer may have.
+    pub limit_per_buyer: Option<u64>,
+    /// The export.
+    pub tickets: Option<Vec<TicketRow>>,
+    /// The counters.
+    pub census: Option<Census>,
+    /// The gateway's own proof.
+    pub verified: Option<Verified>,
+    /// The store's rows.
+    pub store: Option<StoreBook>,
+    /// Nobody but this crowd ordered in this sale, so each foreign order is unexpected.
+    pub alone: bool,
+}
+
+/// The result of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Judgement {
+    /// Orders with a ticket in the client's hands.
+    pub accepted: u64,
+    /// Asks that ended with a refusal, by name.
+    pub refused: BTreeMap<String, u64>,
+    /// Asks of which one attempt at least ended without saying whether the order was taken.
+    pub unknown: u64,
+    /// Those of them that turned out to have been taken.
+    pub recovered: u64,
+    /// Those of the recovered of which the gateway said that it knew the key.
+    pub replayed: u64,
+    /// What must not be.
+    pub findings: Vec<Finding>,
+}
+
+impl Judgement {
+    /// How often a promise was broken.
+    pub fn count(&self, broke: Broke) -> usize {
+        self.findings.iter().filter(|finding| finding.broke == broke).count()
+    }
+
+    /// No promise was broken.
+    pub fn ok(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn find(&mut self, broke: Broke, what: String) {
+        self.findings.push(Finding { broke, what });
+    }
+}
+
+/// Hears every witness.
+pub fn judge(history: &History, crowd: &Crowd, evidence: &Evidence) -> Judgement {
+    let mut judgement = Judgement::default();
+    let fates = history.fates();
+    client::judge(&mut judgement, history, &fates);
+    if let Some(tickets) = &evidence.tickets {
+        ledger::tickets(&mut judgement, &fates, crowd, tickets, evidence);
+        if let Some(store) = &evidence.store {
+            rows::judge(&mut judgement, tickets, store, evidence.census.as_ref(), evidence.alone);
+        }
+    }
+    if let Some(census) = &evidence.census {
+        ledger::census(&mut judgement, census, evidence.tickets.as_deref());
+    }
+    if let Some(verified) = evidence.verified.as_ref().filter(|verified| !verified.ok) {
+        for finding in &verified.findings {
+            judgement.find(Broke::Law, format!("verify: {finding}"));
+        }
+        if verified.findings.is_empty() {
+            judgement.find(Broke::Law, "verify says not ok and names nothing".to_owned());
+        }
+    }
+    judgement
+}

@@ -1,0 +1,26 @@
+//! The load-test kit of Forebay: sends orders over HTTP, keeps a history of every attempt, and judges
+//! it against what the gateway and its store say. It imports nothing of the gateway, so that a verdict
+//! never rests on the code that it judges.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod bare;
+pub mod call;
+pub mod cli;
+pub mod clock;
+pub mod drive;
+pub mod form;
+pub mod gateway;
+pub mod history;
+pub mod judge;
+pub mod output;
+pub mod pace;
+pub mod prove;
+pub mod recover;
+pub mod report;
+pub mod run;
+pub mod store;
+pub mod tally;
+pub mod target;
+pub mod verdict;
+pub mod wire;

@@ -1,0 +1,109 @@
+//! Proofs: each starts a gateway of its own in a directory of its own, does to it what a promise is
+//! about, prints its figures and says whether the promise held.
+
+mod exact;
+mod first_sale;
+mod kill;
+mod pace;
+mod plant;
+mod speed;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::run::Ended;
+use crate::{output, report};
+
+/// What is proved, how large, and on which binary.
+#[derive(Debug, Clone, Args)]
+pub struct Proof {
+    /// The promise
+    #[arg(value_enum)]
+    pub name: Name,
+    /// `small` takes seconds and looks at behaviour; `full` is the figure that counts
+    #[arg(long, value_enum, default_value_t = Scale::Small)]
+    pub scale: Scale,
+    /// The gateway's binary
+    #[arg(long)]
+    pub forebay: PathBuf,
+}
+
+/// The promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// Started with no configuration it sells, by the line it prints
+    FirstSale,
+    /// Many buyers, few units: exact, and a cut-off buyer gets his ticket
+    Exact,
+    /// Killed in the middle of waves: nothing lost, doubled or oversold
+    Kill,
+    /// The store is reached at the rate that was set
+    Pace,
+    /// What an order costs beside bare hyper
+    Speed,
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Scale {
+    /// Seconds, on a debug build too.
+    Small,
+    /// The figures of the specification.
+    Full,
+}
+
+impl Scale {
+    /// The value for this scale.
+    pub fn pick<T>(self, small: T, full: T) -> T {
+        match self {
+            Self::Small => small,
+            Self::Full => full,
+        }
+    }
+}
+
+/// What has to hold, one line each, printed as it is found.
+#[derive(Debug, Default)]
+pub struct Checks {
+    broken: usize,
+    missed: usize,
+}
+
+impl Checks {
+    /// A promise: exit 5 when it does not hold.
+    pub fn promise(&mut self, holds: bool, what: impl std::fmt::Display) {
+        self.broken += usize::from(!holds);
+        report::row(if holds { "holds" } else { "BROKEN" }, what);
+    }
+
+    /// A threshold: exit 99 when it is missed.
+    pub fn threshold(&mut self, kept: bool, what: impl std::fmt::Display) {
+        self.missed += usize::from(!kept);
+        report::row(if kept { "kept" } else { "MISSED" }, what);
+    }
+
+    fn ended(&self) -> Ended {
+        match self {
+            Self { broken: 1.., .. } => Ended::InvariantBroken,
+            Self { missed: 1.., .. } => Ended::ThresholdFailed,
+            Self { .. } => Ended::Held,
+        }
+    }
+}
+
+/// Runs one proof.
+pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
+    let binary = std::path::absolute(&proof.forebay)?;
+    let mut checks = Checks::default();
+    match proof.name {
+        Name::FirstSale => first_sale::prove(&binary, &mut checks).await?,
+        Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
+    }
+    let ended = checks.ended();
+    output::line(if ended == Ended::Held { "proved" } else { "NOT PROVED" });
+    Ok(ended)
+}

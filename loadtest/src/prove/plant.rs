@@ -1,0 +1,140 @@
+//! A gateway with a directory, two ports and a configuration, that can be ended and started again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::Method;
+use tempfile::TempDir;
+
+use crate::admin::{Admin, Census};
+use crate::call::call;
+use crate::drive::{Arrivals, Drive};
+use crate::form::OrderForm;
+use crate::gateway::{Process, free_address};
+use crate::judge::Evidence;
+use crate::store::read_store;
+use crate::target::Target;
+
+/// A debug build with a journal to read takes its time to be ready.
+pub(super) const READY_WITHIN: Duration = Duration::from_secs(60);
+/// What a stop may take at most, and a little more.
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// How long a buyer waits for an answer, and for a gateway that was killed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A gateway of our own.
+pub(super) struct Plant {
+    binary: PathBuf,
+    directory: TempDir,
+    pub(super) public: Target,
+    pub(super) admin: Admin,
+    pub(super) process: Process,
+    /// From its start to its first 200 at `/readyz`.
+    pub(super) ready_after: Duration,
+}
+
+impl Plant {
+    /// Starts a gateway with this `[drain] rate`, everything else as it is by default, but a queue
+    /// that nothing overflows.
+    pub(super) async fn start(binary: &Path, drain_rate: &str) -> anyhow::Result<Self> {
+        let directory = TempDir::with_prefix("forebay-prove-")?;
+        let (public, admin) = (free_address()?, free_address()?);
+        let at = |name: &str| directory.path().join(name).display().to_string();
+        let config = format!(
+            "[public]\nlisten = \"{public}\"\n\n[admin]\nlisten = \"{admin}\"\n\n\
+             [ledger.embedded]\ndirectory = {:?}\n\n[store.simulated]\ndirectory = {:?}\n\n\
+             [queue]\nmax_wait = \"1000h\"\ncapacity = 4000000\n\n[drain]\nrate = \"{drain_rate}\"\n",
+            at("ledger"),
+            at("store"),
+        );
+        std::fs::write(directory.path().join("forebay.toml"), config)?;
+        let public = Target::from(public);
+        let (process, ready_after) = serve(binary, directory.path(), &public).await?;
+        let admin = Admin::new(Target::from(admin), None);
+        Ok(Self { binary: binary.to_owned(), directory, public, admin, process, ready_after })
+    }
+
+    /// Starts the ended gateway again, on the same directory and ports.
+    pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let (process, ready_after) =
+            serve(&self.binary, self.directory.path(), &self.public).await?;
+        self.process = process;
+        self.ready_after = ready_after;
+        Ok(())
+    }
+
+    /// A drive at this gateway, as fast as answers come.
+    pub(super) fn drive(&self, form: &OrderForm, connections: usize) -> Drive {
+        Drive {
+            target: self.public.clone(),
+            form: form.clone(),
+            connections,
+            arrivals: Arrivals::WhenFree,
+            patience: PATIENCE,
+            late_after: Duration::from_millis(10),
+        }
+    }
+
+    /// Waits until every order of a sale has its fate.
+    pub(super) async fn settled(&self, sale: &str, within: Duration) -> anyhow::Result<Census> {
+        self.admin.census_until(sale, within, |census| census.unsettled() == 0).await
+    }
+
+    /// All witnesses of a sale in which nobody else ordered.
+    pub(super) async fn evidence(&self, sale: &str) -> anyhow::Result<Evidence> {
+        Ok(Evidence {
+            limit_per_buyer: self.admin.limit_per_buyer(sale).await?,
+            tickets: Some(self.admin.tickets(sale).await?),
+            census: Some(self.admin.census(sale).await?),
+            verified: Some(self.admin.verify().await?),
+            store: Some(read_store(&self.directory.path().join("store"), sale)?),
+            alone: true,
+        })
+    }
+
+    /// Waits until the public side shows this phase: what a sale became is known a little later there.
+    pub(super) async fn phase(&self, sale: &str, wanted: &str) -> anyhow::Result<()> {
+        let until = crate::clock::now() + Duration::from_secs(10);
+        loop {
+            let reply =
+                call(&self.public, Method::GET, &format!("/v1/sales/{sale}"), None, None).await?;
+            let seen = match reply.status {
+                404 => "unknown".to_owned(),
+                _ => reply
+                    .json()?
+                    .get("phase")
+                    .and_then(|phase| phase.as_str())
+                    .unwrap_or_default()
+                    .to_owned(),
+            };
+            if seen == wanted {
+                return Ok(());
+            }
+            anyhow::ensure!(crate::clock::now() < until, "sale {sale} is {seen}, not {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Runs another command of the same binary and says how it ended.
+    pub(super) async fn command(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
+        tokio::process::Command::new(&self.binary)
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("{} {arguments:?}", self.binary.display()))
+    }
+}
+
+async fn serve(
+    binary: &Path,
+    directory: &Path,
+    public: &Target,
+) -> anyhow::Result<(Process, Duration)> {
+    let arguments = ["serve", "--config", "forebay.toml"];
+    let mut process = Process::start(binary, &arguments, directory, &[])?;
+    let ready_after = process.ready(public, READY_WITHIN).await?;
+    Ok((process, ready_after))
+}

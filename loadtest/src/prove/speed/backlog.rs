@@ -1,0 +1,58 @@
+//! A long queue: what an order costs with a million waiting, and how soon the gateway is back.
+
+use std::path::Path;
+
+use anyhow::ensure;
+
+use super::cost::{self, Measure};
+use super::figures::Figures;
+use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
+use crate::drive::{look, shared};
+use crate::form::{Crowd, OrderForm};
+use crate::prove::plant::Plant;
+use crate::tally::Tally;
+use crate::wire::lean::LeanWire;
+
+const CONNECTIONS: usize = 64;
+
+/// One round: few waiting, many waiting, each beside bare hyper, then `kill -9` and the reopening.
+pub(super) async fn measure(
+    binary: &Path,
+    size: Size,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let mut plant = Plant::start(binary, DRAIN_RATE).await?;
+    let pid = plant.process.pid();
+    // Half as many orders as elsewhere: they themselves make the short queue longer.
+    let measure = Measure { orders: size.orders / 2, expected: 202 };
+    sale(&plant, "few", STOCK).await?;
+    fill(&plant, "few", size.few_waiting).await?;
+    let bare = cost::bare(measure.orders, CONNECTIONS).await?;
+    let form = OrderForm::new("few", SKU, Crowd::new("few", 1)).with_payload_of_100_bytes();
+    let few = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
+
+    sale(&plant, "many", STOCK).await?;
+    fill(&plant, "many", size.many_waiting).await?;
+    let bare = cost::bare(measure.orders, CONNECTIONS).await?;
+    let form = OrderForm::new("many", SKU, Crowd::new("many", 1)).with_payload_of_100_bytes();
+    let many = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
+    figures.backlog(many / few);
+
+    plant.process.kill().await?;
+    plant.start_again().await?;
+    let waiting = plant.admin.census("many").await?.unsettled();
+    ensure!(waiting >= size.many_waiting, "{waiting} orders wait after the restart");
+    figures.restart(plant.ready_after);
+    plant.process.kill().await
+}
+
+/// Puts orders into the queue of a sale.
+async fn fill(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
+    let form = OrderForm::new(sale, SKU, Crowd::new(format!("fill-{sale}"), 1))
+        .with_payload_of_100_bytes();
+    let tally = shared(Tally::default());
+    plant.drive(&form, CONNECTIONS).run::<LeanWire, Tally>(0..orders, tally.clone()).await;
+    let tally = look(&tally);
+    ensure!(tally.with_status(202) == orders, "the queue was not filled: {:?}", tally.statuses());
+    Ok(())
+}

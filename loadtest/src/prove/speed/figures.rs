@@ -1,0 +1,118 @@
+//! The table: figures of all rounds, their medians, and what they must be.
+
+use std::time::Duration;
+
+use super::cost::Cost;
+use crate::output;
+use crate::prove::Checks;
+
+/// A share of late sends beyond which the generator, and not the gateway, was measured.
+const LATE_SHARE_MAX: f64 = 0.01;
+
+/// One row: a figure a round.
+#[derive(Debug)]
+struct Row {
+    name: String,
+    unit: &'static str,
+    must: f64,
+    figures: Vec<f64>,
+    /// What the figures come from, in words, of the last round.
+    from: String,
+}
+
+/// All rows in the order in which they were first measured.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    rows: Vec<Row>,
+}
+
+impl Figures {
+    /// A cost as a multiple of bare hyper.
+    pub(super) fn cost(&mut self, name: &str, must: f64, bare: Cost, seen: Cost) {
+        let from = format!(
+            "{:.2} us against {:.2} us; {:.0}/s against {:.0}/s",
+            seen.micros, bare.micros, seen.orders_a_second, bare.orders_a_second
+        );
+        self.add(name, "x", must, seen.micros / bare.micros, from);
+    }
+
+    /// The latency below which 99 of 100 answers lay.
+    pub(super) fn open_loop(&mut self, p99: Duration, late_share: f64) {
+        let millis = p99.as_secs_f64() * 1_000.0;
+        self.add("accepted p99 at 70 % of capacity", "ms", 5.0, millis, String::new());
+        let late = "late sends of the generator";
+        self.add(late, "%", LATE_SHARE_MAX * 100.0, late_share * 100.0, String::new());
+    }
+
+    /// The cost with many waiting over the cost with few.
+    pub(super) fn backlog(&mut self, ratio: f64) {
+        self.add("cost, many waiting against few", "x", 1.2, ratio, String::new());
+    }
+
+    /// From the start of the process to readiness.
+    pub(super) fn restart(&mut self, after: Duration) {
+        self.add("restart with many waiting", "s", 5.0, after.as_secs_f64(), String::new());
+    }
+
+    fn add(&mut self, name: &str, unit: &'static str, must: f64, figure: f64, from: String) {
+        match self.rows.iter_mut().find(|row| row.name == name) {
+            Some(row) => {
+                row.figures.push(figure);
+                row.from = from;
+            }
+            None => {
+                let figures = vec![figure];
+                self.rows.push(Row { name: name.to_owned(), unit, must, figures, from });
+            }
+        }
+    }
+
+    /// The table, with the figure of each round.
+    pub(super) fn print(&self) {
+        output::line(format_args!("{:<38} {:>9} {:>9}   rounds; last round", "", "median", "must"));
+        for Row { name, unit, must, figures, from } in &self.rows {
+            let rounds: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
+            let (median, rounds) = (median(figures), rounds.join(" "));
+            output::line(format_args!(
+                "{name:<38} {median:>7.2} {unit:<2} {must:>5.2} {unit:<2}   {rounds}; {from}"
+            ));
+        }
+    }
+
+    /// Whether each median is what it must be.
+    pub(super) fn check(&self, checks: &mut Checks) {
+        for Row { name, unit, must, figures, .. } in &self.rows {
+            let median = median(figures);
+            checks.threshold(median <= *must, format_args!("{name}: {median:.2} {unit}"));
+        }
+    }
+}
+
+/// The middle one; of two in the middle the worse.
+fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_robust_and_nothing_measured_is_not_good() {
+        assert!((median(&[9.0, 1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!((median(&[1.0, 2.0]) - 2.0).abs() < 1e-9);
+        assert!(median(&[]).is_infinite());
+    }
+
+    #[test]
+    fn a_missed_figure_is_told() {
+        let mut figures = Figures::default();
+        figures.restart(Duration::from_secs(6));
+        figures.backlog(1.1);
+        let mut checks = Checks::default();
+        figures.check(&mut checks);
+        assert_eq!(checks.ended(), crate::run::Ended::ThresholdFailed);
+    }
+}

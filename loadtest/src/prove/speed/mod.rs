@@ -1,0 +1,149 @@
+//! What an order costs: CPU of the gateway's process, as a multiple of bare hyper answering 202 to the
+//! same request in the same round.
+//!
+//! Machines are shared and noisy, so the two are measured in turn, round after round, each ratio is
+//! taken within its round, and the median of the rounds is what counts.
+
+mod backlog;
+mod cost;
+mod figures;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use self::cost::{Cost, Measure};
+use self::figures::Figures;
+use super::plant::Plant;
+use super::{Checks, Scale};
+use crate::drive::{Arrivals, look, shared};
+use crate::form::{Crowd, OrderForm};
+use crate::output;
+use crate::tally::Tally;
+use crate::wire::lean::LeanWire;
+
+const SKU: &str = "phone";
+/// More units than any round asks for.
+const STOCK: u64 = 100_000_000;
+/// The rate at which the simulated store is fed meanwhile: the queue only grows.
+const DRAIN_RATE: &str = "1/s";
+/// Enough connections that an order finds one free.
+const OPEN_LOOP_CONNECTIONS: usize = 256;
+/// The share of the capacity at which latency is looked at.
+const OPEN_LOOP_SHARE: f64 = 0.7;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    rounds: usize,
+    orders: u64,
+    few_waiting: u64,
+    many_waiting: u64,
+    open_loop: Duration,
+}
+
+pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
+    let small = Size {
+        rounds: 1,
+        orders: 3_000,
+        few_waiting: 1_000,
+        many_waiting: 20_000,
+        open_loop: Duration::from_secs(1),
+    };
+    let full = Size {
+        rounds: 3,
+        orders: 200_000,
+        few_waiting: 1_000,
+        many_waiting: 1_000_000,
+        open_loop: Duration::from_secs(10),
+    };
+    let size = scale.pick(small, full);
+    let mut figures = Figures::default();
+    for round in 1..=size.rounds {
+        for connections in [64, 512] {
+            output::note(format_args!(
+                "round {round} of {}: {connections} connections",
+                size.rounds
+            ));
+            at_connections(binary, size, connections, &mut figures).await?;
+        }
+        output::note(format_args!(
+            "round {round} of {}: {} waiting",
+            size.rounds, size.many_waiting
+        ));
+        backlog::measure(binary, size, &mut figures).await?;
+    }
+    figures.print();
+    match scale {
+        Scale::Small => output::line("small scale: every row is measured, none is judged"),
+        Scale::Full => figures.check(checks),
+    }
+    Ok(())
+}
+
+/// Bare hyper, then accepted orders, then refusals, each with this many connections.
+async fn at_connections(
+    binary: &Path,
+    size: Size,
+    connections: usize,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let bare = cost::bare(size.orders, connections).await?;
+    let mut plant = Plant::start(binary, DRAIN_RATE).await?;
+    let form = sale(&plant, "accepted", STOCK).await?;
+    let measure = Measure { orders: size.orders, expected: 202 };
+    let accepted = measure.of(&plant.drive(&form, connections), plant.process.pid()).await?;
+    figures.cost(&format!("accepted, embedded, {connections} connections"), 1.75, bare, accepted);
+    if connections == 64 {
+        let (p99, late) = open_loop(&plant, accepted, size).await?;
+        figures.open_loop(p99, late);
+    }
+
+    let form = sale(&plant, "refused", 1).await?;
+    sell_out(&plant).await?;
+    let measure = Measure { expected: 409, ..measure };
+    let refused = measure.of(&plant.drive(&form, connections), plant.process.pid()).await?;
+    figures.cost(&format!("refused from memory, {connections} connections"), 1.15, bare, refused);
+    plant.process.kill().await
+}
+
+/// Makes an open sale with a limit of one, and the form to order in it.
+async fn sale(plant: &Plant, name: &str, stock: u64) -> anyhow::Result<OrderForm> {
+    plant.admin.create_sale(name, SKU, stock, Some(1)).await?;
+    plant.phase(name, "open").await?;
+    Ok(OrderForm::new(name, SKU, Crowd::new(name, 1)).with_payload_of_100_bytes())
+}
+
+/// Buys the only unit of the sale `refused`, and waits until the gateway knows that it is sold out.
+async fn sell_out(plant: &Plant) -> anyhow::Result<()> {
+    let form = OrderForm::new("refused", SKU, Crowd::new("first", 1));
+    let tally = shared(Tally::default());
+    plant.drive(&form, 1).run::<LeanWire, Tally>(0..1, tally.clone()).await;
+    ensure!(look(&tally).with_status(202) == 1, "the only unit was refused: {:?}", look(&tally));
+    plant.phase("refused", "sold_out").await
+}
+
+/// p99 from the intended send time at a share of the capacity just seen, and the share of late sends.
+async fn open_loop(plant: &Plant, seen: Cost, size: Size) -> anyhow::Result<(Duration, f64)> {
+    let form =
+        OrderForm::new("accepted", SKU, Crowd::new("open-loop", 1)).with_payload_of_100_bytes();
+    let rate = seen.orders_a_second * OPEN_LOOP_SHARE;
+    let mut drive = plant.drive(&form, OPEN_LOOP_CONNECTIONS);
+    drive.arrivals = Arrivals::PerSecond(rate);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count of orders"
+    )]
+    let orders = (rate * size.open_loop.as_secs_f64()) as u64;
+    let tally = shared(Tally::default());
+    let driven = drive.run::<LeanWire, Tally>(0..orders, tally.clone()).await;
+    let tally = look(&tally);
+    ensure!(
+        tally.with_status(202) == orders,
+        "not every order was accepted: {:?}",
+        tally.statuses()
+    );
+    Ok((tally.latency(0.99), driven.late_share()))
+}

@@ -1,0 +1,6 @@
+//! The load test against a gateway in memory that behaves, or misbehaves in a known way.
+
+mod fake;
+mod lean;
+mod run;
+mod witnesses;
