@@ -50,7 +50,7 @@ pub struct Census {
     pub dead: u64,
     /// Lost in a failover.
     pub lost: u64,
-    /// Age of the oldest queued order; 0 when none waits.
+    /// Age of the oldest order that waits, queued or come back; 0 when none waits.
     pub oldest_waiting_ms: u64,
     /// The epoch in force.
     pub epoch: u16,

@@ -120,7 +120,9 @@ impl SaleBook {
             held: item.held,
             sold: item.sold,
         });
-        let oldest = self.first_queued().map(|index| self.order(index).accepted_at);
+        let back = self.tries.keys().copied().filter(|index| self.due_at(*index).is_some());
+        let waiting = back.chain(self.first_queued());
+        let oldest = waiting.map(|index| self.order(index).accepted_at).min();
         let age = oldest.map_or(0, |accepted| now.since(accepted).as_millis());
         let census = Census {
             items: items.collect(),
@@ -149,6 +151,10 @@ impl SaleBook {
             purged: self.purged_at.is_some(),
             census,
         }
+    }
+
+    fn due_at(&self, index: u32) -> Option<Timestamp> {
+        self.tries.get(&index).and_then(|tries| tries.due)
     }
 
     pub(super) fn order_doc(&self, index: u32) -> OrderDoc {
