@@ -1,0 +1,5 @@
+//! Listeners, strict request checks, routes and answers.
+//!
+//! May not know: drain, store and verifier. What it needs of them `app` brings in as [`operations::Operations`].
+
+pub mod operations;
