@@ -2,4 +2,5 @@
 //!
 //! May not know: drain, store and verifier. What it needs of them `app` brings in as [`operations::Operations`].
 
+pub mod admin;
 pub mod operations;
