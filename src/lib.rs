@@ -1,8 +1,10 @@
 //! Forebay: a flash-sale peak-shaving gateway. `ARCHITECTURE.md` is the map.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod clock;
 pub mod http;
+pub mod identity;
 pub mod ledger;
 pub mod metrics;
 pub mod order;
@@ -10,3 +12,4 @@ pub mod sale;
 pub mod store;
 pub mod tasks;
 pub mod units;
+pub mod watch;
