@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::form::OrderForm;
 use crate::target::Target;
@@ -114,7 +115,8 @@ pub fn look<R>(recorder: &Mutex<R>) -> MutexGuard<'_, R> {
 struct Run<R> {
     drive: Drive,
     start: Instant,
-    asks: Mutex<Line>,
+    /// A turnstile: who holds it waits until his order is due, so one alarm serves all connections.
+    line: tokio::sync::Mutex<Line>,
     recorder: Shared<R>,
     exhausted: AtomicBool,
 }
@@ -123,6 +125,7 @@ struct Run<R> {
 struct Line {
     asks: Box<dyn Iterator<Item = u64> + Send>,
     nth: u64,
+    alarm: Alarm,
 }
 
 impl Drive {
@@ -140,9 +143,10 @@ impl Drive {
             connecting.spawn(async move { drive.connect::<W>(|| false).await });
         }
         let wires = connecting.join_all().await;
-        let asks = Mutex::new(Line { asks: Box::new(asks), nth: 0 });
+        let line = Line { asks: Box::new(asks), nth: 0, alarm: Alarm::default() };
+        let line = tokio::sync::Mutex::new(line);
         let (start, exhausted) = (clock::now(), AtomicBool::new(false));
-        let run = Arc::new(Run { drive: self.clone(), start, asks, recorder, exhausted });
+        let run = Arc::new(Run { drive: self.clone(), start, line, recorder, exhausted });
         let mut driven = Driven::default();
         let mut slots = JoinSet::new();
         for wire in wires {
@@ -191,12 +195,8 @@ async fn slot<W: Wire, R: Recorder>(run: Arc<Run<R>>, first: W) -> Driven {
                 }
             },
         };
-        let Some((nth, ask)) = next(&run) else { return done };
         let free = clock::now();
-        let intended = drive.arrivals.intended(run.start, nth, free);
-        if intended > free {
-            sleep_until(intended.into()).await;
-        }
+        let Some((ask, intended)) = due(&run, free).await else { return done };
         let sent = clock::now();
         let exchanged = timeout(drive.patience, wire.exchange(ask)).await;
         let received = clock::now();
@@ -212,13 +212,15 @@ async fn slot<W: Wire, R: Recorder>(run: Arc<Run<R>>, first: W) -> Driven {
     }
 }
 
-fn next<R>(run: &Run<R>) -> Option<(u64, u64)> {
-    let mut line = run.asks.lock().unwrap_or_else(PoisonError::into_inner);
+/// Takes the next ask and waits until it is due.
+async fn due<R>(run: &Run<R>, free: Instant) -> Option<(u64, Instant)> {
+    let mut line = run.line.lock().await;
     let Some(ask) = line.asks.next() else {
         run.exhausted.store(true, Ordering::Relaxed);
         return None;
     };
-    let nth = line.nth;
+    let intended = run.drive.arrivals.intended(run.start, line.nth, free);
     line.nth += 1;
-    Some((nth, ask))
+    line.alarm.until(intended).await;
+    Some((ask, intended))
 }
