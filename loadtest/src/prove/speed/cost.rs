@@ -72,11 +72,16 @@ impl Measure {
     }
 }
 
-/// Measures bare hyper, in a process of its own like the gateway.
-pub(super) async fn bare(orders: u64, connections: usize) -> anyhow::Result<Cost> {
+/// Measures bare hyper, in a process of its own like the gateway, answering as many bytes.
+pub(super) async fn bare(
+    orders: u64,
+    connections: usize,
+    body_bytes: usize,
+) -> anyhow::Result<Cost> {
     let here = TempDir::with_prefix("forebay-bare-")?;
     let binary = std::env::current_exe().context("the own binary has no path")?;
-    let mut process = Process::start(&binary, &["bare"], here.path(), &[])?;
+    let arguments = ["bare", "--body-bytes", &body_bytes.to_string()];
+    let mut process = Process::start(&binary, &arguments, here.path(), &[])?;
     let address: SocketAddr = process
         .printed(Duration::from_secs(10), |text| {
             text.lines().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
