@@ -88,22 +88,22 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// The admin listener's answers; the sockets are the caller's.
-#[derive(Debug)]
+/// The admin listener's answers; the sockets are the caller's. A clone is the same listener.
+#[derive(Clone, Debug)]
 pub struct Admin {
-    parts: Parts,
-    gauges: Gauges,
+    parts: Arc<Parts>,
+    gauges: Arc<Gauges>,
 }
 
 impl Admin {
     /// A listener with its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, gauges: Gauges::default() }
+        Self { parts: Arc::new(parts), gauges: Arc::default() }
     }
 
     /// Answers one request of `peer`.
-    pub async fn handle<B>(self: &Arc<Self>, request: Request<B>, peer: SocketAddr) -> Reply
+    pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Reply
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -132,7 +132,7 @@ impl Admin {
     }
 
     async fn answer<B>(
-        self: &Arc<Self>,
+        &self,
         head: &request::Parts,
         body: B,
         peer: SocketAddr,
@@ -173,13 +173,13 @@ impl Admin {
     /// Makes a change and tells the audit log, in a task of its own: a client that goes away meanwhile can
     /// neither leave a change half made nor keep it out of the log.
     async fn changed(
-        self: &Arc<Self>,
+        &self,
         uri: Uri,
         given: Result<Bytes, Problem>,
         who: String,
         peer: SocketAddr,
     ) -> Result<Reply, Problem> {
-        let admin = Arc::clone(self);
+        let admin = self.clone();
         let change = tokio::spawn(async move {
             let resource = Resource::find(uri.path()).ok_or_else(no_resource)?;
             let body = given.as_deref().unwrap_or_default();

@@ -231,7 +231,7 @@ impl Told {
 }
 
 pub(super) struct Rig {
-    pub(super) admin: Arc<Admin>,
+    pub(super) admin: Admin,
     pub(super) gate: Arc<Gate>,
     pub(super) played: Arc<Played>,
     pub(super) clock: Arc<ManualClock>,
@@ -285,7 +285,7 @@ impl Rig {
             numbers: Box::new(numbers),
         });
         let clock = engine.clock();
-        Self { admin: Arc::new(admin), gate, played, clock, keyring, readiness, recorder }
+        Self { admin, gate, played, clock, keyring, readiness, recorder }
     }
 
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Told {

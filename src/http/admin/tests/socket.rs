@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,11 +16,11 @@ use super::rig::Rig;
 async fn serve(rig: &Rig) -> (SocketAddr, JoinHandle<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let admin = Arc::clone(&rig.admin);
+    let admin = rig.admin.clone();
     let served = tokio::spawn(async move {
         let (stream, peer) = listener.accept().await.unwrap();
         let service = service_fn(move |request| {
-            let admin = Arc::clone(&admin);
+            let admin = admin.clone();
             async move { Ok::<_, Infallible>(admin.handle(request, peer).await) }
         });
         http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.is_ok()
