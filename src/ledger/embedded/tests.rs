@@ -1,3 +1,4 @@
 //! The engine under the shared suite, and what only an engine on disk can do.
 
 mod engine;
+mod journal;
