@@ -3,6 +3,7 @@
 
 pub mod admission;
 pub mod clock;
+pub mod drain;
 pub mod http;
 pub mod identity;
 pub mod ledger;
