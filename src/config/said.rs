@@ -1,0 +1,33 @@
+//! Every section of the settings, as it is read; each component owns its own.
+
+use serde::Deserialize;
+
+use super::log::Log;
+use crate::units::Span;
+
+/// All sections but `[[sale]]`, which is a list and read on its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Said {
+    pub(super) retention: Retention,
+    pub(super) log: Log,
+}
+
+/// `[retention]`: how long what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// From the end of a sale (closed and all terminal) to its purge.
+    pub tickets: Span,
+    /// From the purge of a sale until its name and census are forgotten too.
+    pub sales: Span,
+}
+
+/// One day.
+const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { tickets: Span(DAY * 7), sales: Span(DAY * 90) }
+    }
+}
