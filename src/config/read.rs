@@ -50,8 +50,19 @@ pub(super) struct Reading<'t> {
 pub(super) fn document<'t>(source: &'t Source, findings: &mut Findings) -> Reading<'t> {
     let (root, errors) = DeTable::parse_recoverable(source.text());
     for error in errors {
-        let at = error.span().map_or(At::Nowhere, |span| at(source, span));
-        findings.add_syntax(Finding::error(at, error.message()));
+        let message = one_line(error.message());
+        let finding = match error.span() {
+            None => Finding::error(At::Nowhere, message),
+            Some(span) => {
+                let place = source.place(span);
+                let message = match unquoted(&place.text) {
+                    Some(text) => format!("a text is written in quotes: \"{text}\""),
+                    None => message,
+                };
+                Finding::error(At::File(Box::new(place)), message)
+            }
+        };
+        findings.add_syntax(finding);
     }
     let mut reader = Reader { source, keys: known::keys_of::<Said>(), findings };
     let mut reading = Reading::default();
@@ -63,6 +74,14 @@ pub(super) fn document<'t>(source: &'t Source, findings: &mut Findings) -> Readi
         }
     }
     reading
+}
+
+/// The text of a line `key = text` whose quotes were forgotten.
+fn unquoted(line: &str) -> Option<&str> {
+    let (_, value) = line.split_once('=')?;
+    let text = value.split('#').next().unwrap_or_default().trim();
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "/:._%-".contains(letter);
+    (!text.is_empty() && text.chars().all(fits)).then_some(text)
 }
 
 /// A place in the file.
@@ -128,6 +147,10 @@ impl Reader<'_, '_> {
         reading: &mut Reading<'t>,
     ) {
         let span = value.span();
+        if span.is_empty() {
+            // What the parser made up for a value that has a syntax error, which is told already.
+            return;
+        }
         if let Some(message) = not_built::value(&path, value.get_ref()) {
             return self.refuse(span, message);
         }
@@ -138,7 +161,8 @@ impl Reader<'_, '_> {
             }
             Err(error) => {
                 let span = error.span().unwrap_or(span);
-                self.refuse(span, format!("`{path}`: {}", one_line(error.message())));
+                let message = as_text(&path, &value).unwrap_or(one_line(error.message()));
+                self.refuse(span, format!("`{path}`: {message}"));
             }
         }
     }
@@ -171,9 +195,26 @@ pub(super) fn tried(path: &str, value: &Spanned<DeValue<'_>>) -> Result<(), toml
     Said::deserialize(toml::Deserializer::from(Spanned::new(0..0, root))).map(drop)
 }
 
-/// Errors of the parser may be written over several lines; findings are sentences.
+/// What to write for a bare number where a text with a unit is expected.
+fn as_text(path: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+    let number = match value.get_ref() {
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        _ => return None,
+    };
+    let text = DeValue::String(DeString::Owned(number.clone()));
+    match tried(path, &Spanned::new(value.span(), text)) {
+        Ok(()) => Some(format!("a text is written in quotes: \"{number}\"")),
+        Err(error) => Some(one_line(error.message())).filter(|m| !m.starts_with("invalid type")),
+    }
+}
+
+/// Errors of the parser may be written over several lines and in its own words; findings are sentences.
 pub(super) fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+    match message {
+        "wanted string or table" => "write one of its words, in quotes".to_owned(),
+        _ => message.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
 }
 
 fn put<'t>(table: &mut DeTable<'t>, path: &str, value: Spanned<DeValue<'t>>) {
