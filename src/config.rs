@@ -25,8 +25,8 @@ pub use log::{Format, Level, Log};
 pub use meant::Settings;
 pub use said::Retention;
 pub use sale::ConfiguredSale;
-use source::Source;
 pub use source::Place;
+use source::Source;
 
 /// The annotated file with every key and its default.
 pub const MANUAL: &str = include_str!("../config/forebay.toml");

@@ -110,7 +110,10 @@ struct One<'a> {
 impl<'de> MapAccess<'de> for One<'_> {
     type Error = Seen;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Seen> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Seen> {
         self.key.take().map(|key| seed.deserialize(StrDeserializer::new(key))).transpose()
     }
 
