@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod drain;
 pub mod ledger;
 pub mod metrics;
 pub mod order;
