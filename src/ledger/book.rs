@@ -24,13 +24,14 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use audit::Finding;
 pub use claim::PayloadAt;
 pub use codec::{Reader, Truncated, Writer};
 pub use event::{Event, Return};
+use hashbrown::HashMap;
 use pacer::Bucket;
 use sale::SaleBook;
 

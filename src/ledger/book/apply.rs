@@ -1,5 +1,7 @@
 //! `apply`: what an event does to the book. Total: it cannot refuse, and reads no clock and no randomness.
 
+use hashbrown::HashMap;
+
 use super::event::{Event, Return};
 use super::orders::{Order, Tries};
 use super::sale::{Outcome, SaleBook, StockMove, less, more};
@@ -343,9 +345,9 @@ impl SaleBook {
         self.multi.0 = Vec::new();
         self.buyers = super::orders::Buyers::default();
         self.keys = super::orders::Keys::default();
-        self.outcomes = std::collections::HashMap::new();
-        self.tries = std::collections::HashMap::new();
-        self.operations = std::collections::HashMap::new();
+        self.outcomes = HashMap::new();
+        self.tries = HashMap::new();
+        self.operations = HashMap::new();
         self.moves = Vec::new();
         self.cursor = 0;
         self.spans = vec![crate::ledger::EpochSpan { epoch: self.epoch(), first_index: 0 }];

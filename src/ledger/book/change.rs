@@ -92,7 +92,7 @@ impl Book {
         if let Some(item) = terms.items.iter().find(|item| item.stock.is_none()) {
             return Err(conflict("stock_missing", format!("state the `stock` of {}", item.sku)));
         }
-        let free = |number: &&SaleNo| !self.sales.contains_key(number);
+        let free = |number: &&SaleNo| !self.sales.contains_key(*number);
         let sale_no = *numbers
             .iter()
             .find(free)

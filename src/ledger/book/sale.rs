@@ -4,7 +4,9 @@
 //! (`queued`); under a lease or due again (`placing`); dead; or terminal. All before the cursor is not
 //! `queued`. An item's `available + held + sold` is `initial + added − cut`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
 
 use super::orders::{Buyers, Keys, MultiLines, Order, Tries};
 use crate::clock::Timestamp;

@@ -1,6 +1,8 @@
 //! The whole book as bytes. The first number is the version; another version is refused by name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
 
 use super::codec::{Reader, Truncated, Writer};
 use super::event::{decode_rate, decode_terms, encode_rate, encode_terms};
