@@ -85,13 +85,14 @@ fn one<'t>(
     match typed(path, text) {
         Ok(value) => {
             if let Some(message) = not_built::value(path, value.get_ref()) {
+                reading.refused.insert(path.to_owned());
                 return findings.add(Finding::error(at, message));
             }
+            reading.refused.remove(path);
             reading.given.insert(path.to_owned(), Given { value, origin });
         }
         Err(message) => {
-            // The value that is overridden counts no more, and the file's must not stand in for it.
-            reading.given.remove(path);
+            reading.refused.insert(path.to_owned());
             findings.add(Finding::error(at, message));
         }
     }
@@ -104,12 +105,12 @@ fn typed<'t>(path: &str, text: &'t str) -> Result<Spanned<DeValue<'t>>, String> 
     if not_built::value(path, plain.get_ref()).is_some() {
         return Ok(plain);
     }
-    let wants_text = !as_text.message().starts_with("invalid type: string");
-    match DeValue::parse(text) {
-        Ok(value) if !wants_text => match tried(path, &value) {
-            Ok(()) => Ok(value),
-            Err(error) => Err(one_line(error.message())),
-        },
-        _ => Err(one_line(as_text.message())),
+    let as_text = one_line(as_text.message());
+    let Ok(value) = DeValue::parse(text) else { return Err(as_text) };
+    match tried(path, &value) {
+        Ok(()) => Ok(value),
+        // The text is of another kind altogether: what is wrong with it as a number says more.
+        Err(error) if as_text.starts_with("invalid type: string") => Err(one_line(error.message())),
+        Err(_) => Err(as_text),
     }
 }

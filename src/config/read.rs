@@ -3,6 +3,7 @@
 //! Each key is tried alone against the type that reads it, so that one mistake hides no other.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -42,6 +43,8 @@ pub(super) struct Given<'t> {
 pub(super) struct Reading<'t> {
     /// By dotted key; only keys that exist, each with a value that its type takes.
     pub(super) given: BTreeMap<String, Given<'t>>,
+    /// Keys whose value was refused: their defaults stand in for them and prove nothing.
+    pub(super) refused: BTreeSet<String>,
     /// Each `[[sale]]`: the span of its header, and its keys.
     pub(super) sales: Vec<(Range<usize>, DeTable<'t>)>,
 }
@@ -149,9 +152,11 @@ impl Reader<'_, '_> {
         let span = value.span();
         if span.is_empty() {
             // What the parser made up for a value that has a syntax error, which is told already.
+            reading.refused.insert(path);
             return;
         }
         if let Some(message) = not_built::value(&path, value.get_ref()) {
+            reading.refused.insert(path);
             return self.refuse(span, message);
         }
         match tried(&path, &value) {
@@ -163,6 +168,7 @@ impl Reader<'_, '_> {
                 let span = error.span().unwrap_or(span);
                 let message = as_text(&path, &value).unwrap_or(one_line(error.message()));
                 self.refuse(span, format!("`{path}`: {message}"));
+                reading.refused.insert(path);
             }
         }
     }

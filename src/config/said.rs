@@ -3,12 +3,15 @@
 use serde::Deserialize;
 
 use super::log::Log;
+use crate::drain;
 use crate::units::Span;
 
 /// All sections but `[[sale]]`, which is a list and read on its own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Said {
+    pub(super) drain: drain::Config,
+    pub(super) retry: drain::Retry,
     pub(super) retention: Retention,
     pub(super) log: Log,
 }
