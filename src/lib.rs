@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod drain;
+pub mod http;
 pub mod ledger;
 pub mod metrics;
 pub mod order;

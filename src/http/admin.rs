@@ -1,0 +1,302 @@
+//! The admin listener: sales, stock, drain, tickets, dead orders, verify, metrics and probes.
+//!
+//! It only translates: what a change means is decided by the ledger, and what needs store, drain or verifier is
+//! done by [`Operations`](super::operations::Operations). Each request passes the same gates in the same order:
+//! host and origin, token, path, method, query, body. Each change, refused or not, is one event of the audit
+//! log (target `audit`) with who asked for it.
+
+mod access;
+mod body;
+mod dead;
+mod documents;
+mod drain;
+mod export;
+mod gauges;
+mod operation;
+mod origin;
+mod page;
+mod query;
+mod reply;
+mod route;
+mod sale;
+mod status;
+#[cfg(test)]
+mod tests;
+mod ticket;
+mod token;
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use hyper::body::Body as _;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request;
+use hyper::{Method, Request, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use access::Denied;
+pub use access::{Access, Exposed};
+use gauges::Gauges;
+use origin::Foreign;
+pub use origin::Hosts;
+use query::Query;
+use reply::Problem;
+pub use reply::{Body, Reply};
+use route::Resource;
+pub use token::{BadTokens, Tokens};
+
+use super::operations::SharedOperations;
+use crate::clock::SharedClock;
+use crate::ledger::{Changed, SharedLedger};
+use crate::order::Keyring;
+use crate::sale::SaleNo;
+use crate::tasks::Readiness;
+
+const NO_REFERRER: HeaderName = HeaderName::from_static("referrer-policy");
+
+/// Random numbers for a new sale: randomness comes in by parameter.
+pub type Numbers = Box<dyn Fn() -> [SaleNo; 4] + Send + Sync>;
+
+/// What the listener works with.
+pub struct Parts {
+    /// The ledger.
+    pub ledger: SharedLedger,
+    /// What needs store, drain or verifier.
+    pub operations: SharedOperations,
+    /// Makes and reads tickets.
+    pub keyring: Keyring,
+    /// The checks of `/readyz`.
+    pub readiness: Readiness,
+    /// Phases go by its wall time.
+    pub clock: SharedClock,
+    /// The recorder's handle; its upkeep is the app's.
+    pub metrics: PrometheusHandle,
+    /// Who may come in.
+    pub access: Access,
+    /// Random numbers for a new sale.
+    pub numbers: Numbers,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// The admin listener's answers; the sockets are the caller's.
+#[derive(Debug)]
+pub struct Admin {
+    parts: Parts,
+    gauges: Gauges,
+}
+
+impl Admin {
+    /// A listener with its parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, gauges: Gauges::default() }
+    }
+
+    /// Answers one request of `peer`.
+    pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let mut reply = match self.answer(&head, body, peer).await {
+            Ok(reply) => reply,
+            Err(problem) => problem.reply(),
+        };
+        let headers = reply.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(NO_REFERRER, HeaderValue::from_static("no-referrer"));
+        if head.method == Method::HEAD {
+            // Nobody reads the body, and an export must not run for nothing.
+            let length = reply.body().size_hint().exact();
+            reply = reply.map(|_| reply::none());
+            if let Some(length) = length {
+                reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        reply
+    }
+
+    async fn answer<B>(
+        &self,
+        head: &request::Parts,
+        body: B,
+        peer: SocketAddr,
+    ) -> Result<Reply, Problem>
+    where
+        B: hyper::body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.parts.access.hosts.check(&head.uri, head.version, &head.headers)?;
+        let resource = Resource::find(head.uri.path());
+        let who = self.parts.access.who(resource, &head.headers)?;
+        let resource = resource.ok_or_else(|| {
+            Problem::new("not_found", "GET /openapi.json lists the paths of this listener")
+        })?;
+        let method = &head.method;
+        if *method == Method::OPTIONS {
+            return Ok(reply::allowed(resource.allow()));
+        }
+        let asked = if *method == Method::HEAD { &Method::GET } else { method };
+        if !resource.methods().contains(asked) {
+            return Err(wrong_method(method, resource.allow()));
+        }
+        let known: &[&str] = match (resource, asked == Method::GET) {
+            (Resource::Tickets(_), true) => &["format", "from", "limit"],
+            (Resource::Dead(_), true) => &["from", "limit"],
+            _ => &[],
+        };
+        let query = Query::parse(head.uri.query(), known).map_err(Problem::malformed)?;
+        if asked == Method::GET {
+            return self.read(resource, &query).await;
+        }
+        let max = match resource {
+            Resource::Sale(_) => body::TERMS_MAX,
+            _ => body::BODY_MAX,
+        };
+        let given = body::read(&head.headers, body, max).await;
+        let done = match &given {
+            Ok(given) => self.change(resource, given).await,
+            Err(problem) => Err(problem.clone()),
+        };
+        let given = given.as_deref().unwrap_or_default();
+        audit(who, peer, resource, given, &done);
+        done
+    }
+
+    async fn read(&self, resource: Resource<'_>, query: &Query<'_>) -> Result<Reply, Problem> {
+        match resource {
+            Resource::Page => self.page().await,
+            Resource::Metrics => Ok(self.metrics().await),
+            Resource::Livez => Ok(Self::livez()),
+            Resource::Readyz => Ok(self.readyz()),
+            Resource::Version => Ok(Self::version()),
+            Resource::Openapi => Ok(Self::openapi()),
+            Resource::Sales => self.sales().await,
+            Resource::Sale(sale) => self.sale(sale).await,
+            Resource::Tickets(sale) => self.tickets(sale, query).await,
+            Resource::Dead(sale) => self.dead(sale, query).await,
+            Resource::Drain => self.drain().await,
+            Resource::Ticket(ticket) => self.ticket(ticket).await,
+            Resource::Verify => self.verify().await,
+            Resource::Faults => self.faults().await,
+            Resource::Switch(..)
+            | Resource::Stock(_)
+            | Resource::DeadOrder(..)
+            | Resource::Reload => Err(Problem::method(resource.allow())),
+        }
+    }
+
+    async fn change(&self, resource: Resource<'_>, given: &[u8]) -> Result<Reply, Problem> {
+        match resource {
+            Resource::Sale(sale) => self.put_sale(sale, given).await,
+            Resource::Switch(sale, switch) => self.switch(sale, switch, given).await,
+            Resource::Stock(sale) => self.stock(sale, given).await,
+            Resource::DeadOrder(sale, which, act) => {
+                self.change_dead(sale, which, act, given).await
+            }
+            Resource::Drain => self.patch_drain(given).await,
+            Resource::Faults => self.patch_faults(given).await,
+            Resource::Reload => Err(Problem::new(
+                "not_supported",
+                "settings are read at start only in this version: restart to change them",
+            )),
+            _ => Err(Problem::method(resource.allow())),
+        }
+    }
+}
+
+/// Known methods that the resource has not are 405; the others are 501.
+fn wrong_method(method: &Method, allow: &'static str) -> Problem {
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if known.contains(method) {
+        return Problem::method(allow);
+    }
+    Problem::new("not_implemented", "this method is not known here")
+}
+
+/// What the audit log keeps of a body, in bytes.
+const AUDIT_BODY_MAX: usize = 1_024;
+
+/// One change in the audit log, with what was asked for and what came of it.
+fn audit(
+    who: &str,
+    peer: SocketAddr,
+    resource: Resource<'_>,
+    given: &[u8],
+    done: &Result<Reply, Problem>,
+) {
+    let (status, outcome) = match done {
+        Ok(reply) => (reply.status(), "done"),
+        Err(problem) => (problem.status(), problem.code()),
+    };
+    let given = String::from_utf8_lossy(&given[..given.len().min(AUDIT_BODY_MAX)]);
+    tracing::info!(
+        target: "audit",
+        who,
+        %peer,
+        what = resource.change(),
+        sale = ?resource.sale(),
+        order = ?resource.order(),
+        ?given,
+        status = status.as_u16(),
+        outcome,
+        "change"
+    );
+}
+
+/// Conflicts become problems under their own codes; every other answer is passed on.
+fn changed(answer: Changed) -> Result<Changed, Problem> {
+    match answer {
+        Changed::Conflict { code, detail } => Err(Problem::new(code, detail)),
+        other => Ok(other),
+    }
+}
+
+impl From<Foreign> for Problem {
+    fn from(foreign: Foreign) -> Self {
+        match foreign {
+            Foreign::Malformed => {
+                Self::malformed("send one `Host` header, and each other header once")
+            }
+            Foreign::Host => Self::new(
+                "foreign_host",
+                "ask under an address of the listener, or list the name in `[admin] hosts`",
+            ),
+            Foreign::Page => {
+                Self::new("foreign_origin", "pages of other sites may not use the admin API")
+            }
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Twice => Self::malformed("send one `Authorization` header"),
+            Denied::Unknown => Self::new(
+                "unauthorized",
+                "send `Authorization: Bearer TOKEN` with a token of the token file",
+            ),
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What other parts of the process do for an operator: verify, and the store's fault plan.
+
+use hyper::StatusCode;
+use serde_json::value::RawValue;
+
+use super::reply::{Problem, Reply, whole};
+use super::{Admin, body};
+
+fn passed(document: Box<RawValue>) -> Reply {
+    whole(StatusCode::OK, "application/json", String::from(Box::<str>::from(document)))
+}
+
+impl Admin {
+    pub(super) async fn verify(&self) -> Result<Reply, Problem> {
+        Ok(passed(self.parts.operations.verify().await?))
+    }
+
+    pub(super) async fn faults(&self) -> Result<Reply, Problem> {
+        Ok(passed(self.parts.operations.faults().await?))
+    }
+
+    pub(super) async fn patch_faults(&self, given: &[u8]) -> Result<Reply, Problem> {
+        let patch: Box<RawValue> = body::parse(given)?;
+        if !patch.get().starts_with('{') {
+            return Err(Problem::malformed("the fault plan is changed by a JSON object"));
+        }
+        Ok(passed(self.parts.operations.patch_faults(patch).await?))
+    }
+}
