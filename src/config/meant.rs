@@ -1,6 +1,10 @@
 //! The second stage: what is meant. Relations between keys are checked here, and only this type is seen by
 //! the rest of the program.
 
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::finding::At;
 use super::finding::Finding;
 use super::finding::Findings;
 use super::log::Log;
@@ -9,16 +13,23 @@ use super::said::Retention;
 use super::said::Said;
 use super::sale;
 use super::sale::ConfiguredSale;
+use super::said::Store;
+use super::secrets;
 use super::source::Source;
 use crate::drain;
+use crate::order::TicketKey;
 
 /// Settings that were checked whole.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Keys that sign tickets, beside the ledger's own.
+    pub ticket_keys: Vec<TicketKey>,
     /// The pace and the workers of the drain.
     pub drain: drain::Config,
     /// What is tried again, and how often.
     pub retry: drain::Retry,
+    /// Where orders end.
+    pub store: Store,
     /// How long what is over is kept.
     pub retention: Retention,
     /// The log.
@@ -39,10 +50,13 @@ pub(super) fn check(
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
+    let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
     let sales = sale::checked(sales, source, relations.findings);
     Settings {
+        ticket_keys,
         drain: said.drain,
         retry: said.retry,
+        store: said.store,
         retention: said.retention,
         log: said.log,
         sales: sales.into_iter().map(|(_, sale)| sale).collect(),
@@ -57,6 +71,42 @@ struct Relations<'r, 's, 'f> {
 }
 
 impl Relations<'_, '_, '_> {
+    fn at(&self, key: &str) -> At {
+        self.reading.at(self.source, key)
+    }
+
+    /// The keys of `[tickets] key_files`, each id once.
+    fn ticket_keys(&mut self, files: &[PathBuf]) -> Vec<TicketKey> {
+        let mut keys: Vec<TicketKey> = Vec::new();
+        for file in files {
+            let key = match secrets::ticket_key(file) {
+                Ok(key) => key,
+                Err(message) => {
+                    let at = self.at("tickets.key_files");
+                    self.findings.add(Finding::error(at, message));
+                    continue;
+                }
+            };
+            self.private("tickets.key_files", file);
+            if keys.iter().any(|known| known.id == key.id) {
+                let message = format!("{}: ticket key {} is there twice", file.display(), key.id);
+                self.findings.add(Finding::error(self.at("tickets.key_files"), message));
+            } else {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// Warns of a file with secrets that others may read.
+    fn private(&mut self, key: &str, file: &Path) {
+        if secrets::is_open_to_others(file) {
+            let file = file.display();
+            let message = format!("{file}: others may read this secret: `chmod 600 {file}`");
+            self.findings.add(Finding::warning(self.at(key), message));
+        }
+    }
+
     /// A rule between these keys is broken; it is told at the first of them that is not a default.
     fn broken(&mut self, keys: &[&str], message: &str) {
         if keys.iter().any(|key| self.reading.refused.contains(*key)) {

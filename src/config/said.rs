@@ -1,19 +1,51 @@
 //! Every section of the settings, as it is read; each component owns its own.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::log::Log;
 use crate::drain;
+use crate::store::simulated;
 use crate::units::Span;
 
 /// All sections but `[[sale]]`, which is a list and read on its own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Said {
+    pub(super) tickets: Tickets,
     pub(super) drain: drain::Config,
     pub(super) retry: drain::Retry,
+    pub(super) store: Store,
     pub(super) retention: Retention,
     pub(super) log: Log,
+}
+
+/// `[tickets]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tickets {
+    /// Files with ticket keys, beside the ledger's own; the same on all processes.
+    pub(super) key_files: Vec<PathBuf>,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Which store.
+    pub kind: StoreKind,
+    /// The simulated one.
+    pub simulated: simulated::Config,
+}
+
+/// The kinds of stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// SQLite tables behind the behaviour of a MySQL server.
+    #[default]
+    Simulated,
 }
 
 /// `[retention]`: how long what is over is kept.
