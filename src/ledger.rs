@@ -18,6 +18,7 @@
 //! Ordinary refusals are values. A [`Fault`] says one of three things: nothing happened, it may have, or stop.
 
 pub mod book;
+pub mod embedded;
 mod metered;
 mod orders;
 mod sales;

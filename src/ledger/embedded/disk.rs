@@ -1,0 +1,71 @@
+//! Files and directories with the rights and the syncs that the ledger needs.
+//!
+//! A name is durable only when its directory was synced; so each function here that makes or changes a name
+//! does that before it returns.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::OpenError;
+
+/// Ending of files that are not finished; whatever bears it is deleted at open.
+pub(super) const UNFINISHED: &str = ".tmp";
+
+/// Makes the directory, for its owner only, unless it is there.
+pub(super) fn make_directory(path: &Path) -> Result<(), OpenError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if path.exists() {
+        let error = io::ErrorKind::NotADirectory.into();
+        return Err(OpenError::io("use as the ledger's directory", path)(error));
+    }
+    let mut builder = DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(path);
+    made.map_err(OpenError::io("make the ledger's directory", path))?;
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        sync_directory(parent).map_err(OpenError::io("sync the directory", parent))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// A new or emptied file that only its owner can read.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Writes a whole file so that, whenever the process dies, either the old file or the new one is there.
+pub(super) fn replace(directory: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+    let unfinished = directory.join(format!("{name}{UNFINISHED}"));
+    let mut file = create(&unfinished)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
+    file.sync_all()?;
+    std::fs::rename(&unfinished, directory.join(name))?;
+    sync_directory(directory)
+}
+
+/// Deletes a file for good.
+pub(super) fn delete(directory: &Path, name: &str) -> io::Result<()> {
+    match std::fs::remove_file(directory.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done.and_then(|()| sync_directory(directory)),
+    }
+}
+
+/// The names of the files in a directory.
+pub(super) fn names(directory: &Path) -> Result<Vec<String>, OpenError> {
+    let read = OpenError::io("read the directory", directory);
+    let entries = std::fs::read_dir(directory).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let entries = entries.map_err(read)?;
+    Ok(entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}

@@ -1,0 +1,163 @@
+//! The follower thread: keeps a spare segment ready, folds closed segments into snapshots, deletes what no
+//! order needs any more. It works on a book of its own, read from disk; the running one is never stopped.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::queue::Command;
+use super::{Lsn, OpenError, Shared, disk, load, segments, snapshot};
+use crate::ledger::book::{Book, Writer};
+
+/// How soon a spare that could not be made is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Payloads that are moved by one command: at most 1 MiB.
+const MOVED_AT_ONCE: usize = 256;
+
+/// What the writer tells the follower.
+#[derive(Debug, Default)]
+pub(super) struct Follow {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// All before this position lies in closed segments.
+    closed_before: Lsn,
+    stopped: bool,
+}
+
+impl Follow {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new segment began at `base`.
+    pub(super) fn closed_before(&self, base: Lsn) {
+        self.state().closed_before = base;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for another position than `seen`, or for `patience`.
+    fn wait(&self, seen: Lsn, patience: Option<Duration>) -> State {
+        let mut state = self.state();
+        while state.closed_before == seen && !state.stopped {
+            let Some(patience) = patience else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let woken = self.wake.wait_timeout(state, patience);
+            return *woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *state
+    }
+}
+
+/// What the follower thread owns.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) shared: Arc<Shared>,
+    pub(super) segment_size: u64,
+    /// Bytes of the journal that are worth a snapshot.
+    pub(super) snapshot_after: u64,
+    /// The position of the last snapshot.
+    pub(super) covered: Lsn,
+    pub(super) snapshot_bytes: u64,
+}
+
+impl Follower {
+    /// Runs until it is stopped.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.follow.wait(Lsn(u64::MAX), None);
+        while !state.stopped {
+            let spare = segments::prepare_spare(&shared.directory, self.segment_size);
+            if let Err(error) = &spare {
+                tracing::warn!(%error, "no spare segment could be made: free some disk space");
+            }
+            let behind = state.closed_before.0.saturating_sub(self.covered.0);
+            if behind >= self.snapshot_after.max(self.snapshot_bytes)
+                && let Err(error) = self.fold(state.closed_before)
+            {
+                tracing::error!(%error, "no snapshot could be made; the journal grows");
+            }
+            let patience = spare.is_err().then_some(RETRY);
+            state = shared.follow.wait(state.closed_before, patience);
+        }
+    }
+
+    /// Makes a snapshot as of `target`, and deletes what lies before it and is not needed.
+    fn fold(&mut self, target: Lsn) -> Result<(), OpenError> {
+        let directory = &self.shared.directory;
+        let mut closed = self.shared.reader.segments();
+        closed.retain(|segment| segment.head.base < target);
+        let book = load::up_to(directory, &closed, target)?.base.book;
+        let mut out = Writer::default();
+        book.encode_snapshot(&mut out);
+        let files = self.shared.files();
+        let written = snapshot::write(directory, target, out.as_slice());
+        written.map_err(OpenError::io("write a snapshot in", directory))?;
+        self.snapshot_bytes = out.len() as u64;
+        let moved_max = (target.0 - self.covered.0) / 4;
+        self.covered = target;
+        let floor = self.move_dead_payloads(&book, moved_max);
+        self.delete_before(floor)?;
+        drop(files);
+        tracing::debug!(bytes = self.snapshot_bytes, position = target.0, "made a snapshot");
+        Ok(())
+    }
+
+    /// Asks the writer to write payloads of dead orders again, so that they hold no segment back. What is moved
+    /// is bounded by a part of what was written since the last snapshot: moving must not feed itself. Answers
+    /// the position before which nothing is needed; what is asked for here counts from the next snapshot on.
+    fn move_dead_payloads(&self, book: &Book, bytes_max: u64) -> Lsn {
+        let live = book.payload_floor().unwrap_or(u64::MAX).min(self.covered.0);
+        let mut dead = book.dead_payloads_below(live);
+        dead.sort_unstable_by_key(|(_, _, at)| at.lsn);
+        let floor = dead.first().map_or(live, |(_, _, at)| at.lsn);
+        let mut moved = 0;
+        let mut payloads = Vec::new();
+        for (sale_no, index, at) in dead {
+            moved += u64::from(at.len);
+            if moved > bytes_max {
+                break;
+            }
+            match self.shared.reader.read_at(Lsn(at.lsn), usize::from(at.len)) {
+                Ok(payload) => payloads.push((sale_no, index, bytes::Bytes::from(payload))),
+                Err(error) => tracing::error!(%error, "a dead order's payload cannot be read"),
+            }
+        }
+        for some in payloads.chunks(MOVED_AT_ONCE) {
+            let some = some.to_vec();
+            let (command, _) = Command::write(move |book, _, batch| {
+                for (sale_no, index, payload) in some {
+                    book.move_payload(sale_no, index, payload, batch);
+                }
+            });
+            self.shared.queue.push(command);
+        }
+        Lsn(floor)
+    }
+
+    /// Deletes the segments that end at or before `floor`, the oldest first.
+    fn delete_before(&self, floor: Lsn) -> Result<(), OpenError> {
+        let segments = self.shared.reader.segments();
+        for pair in segments.windows(2) {
+            let [old, next] = pair else { break };
+            if next.head.base > floor {
+                break;
+            }
+            self.shared.reader.forget_oldest();
+            let path = self.shared.directory.join(old.name());
+            disk::delete(&self.shared.directory, &old.name())
+                .map_err(OpenError::io("delete", &path))?;
+        }
+        Ok(())
+    }
+}

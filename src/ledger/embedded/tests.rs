@@ -1,0 +1,3 @@
+//! The engine under the shared suite, and what only an engine on disk can do.
+
+mod engine;
