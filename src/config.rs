@@ -24,7 +24,7 @@ use finding::Findings;
 pub use finding::{At, Finding, Severity};
 pub use log::{Format, Level, Log};
 pub use meant::Settings;
-pub use said::{Retention, Store, StoreKind};
+pub use said::{Engine, Ledger, Retention, Store, StoreKind};
 pub use sale::ConfiguredSale;
 pub use source::Place;
 use source::Source;

@@ -9,11 +9,12 @@ use super::finding::Finding;
 use super::finding::Findings;
 use super::log::Log;
 use super::read::Reading;
+use super::said::Ledger;
 use super::said::Retention;
 use super::said::Said;
+use super::said::Store;
 use super::sale;
 use super::sale::ConfiguredSale;
-use super::said::Store;
 use super::secrets;
 use super::source::Source;
 use crate::drain;
@@ -24,6 +25,8 @@ use crate::order::TicketKey;
 pub struct Settings {
     /// Keys that sign tickets, beside the ledger's own.
     pub ticket_keys: Vec<TicketKey>,
+    /// The book of stock, limits and the queue.
+    pub ledger: Ledger,
     /// The pace and the workers of the drain.
     pub drain: drain::Config,
     /// What is tried again, and how often.
@@ -54,6 +57,7 @@ pub(super) fn check(
     let sales = sale::checked(sales, source, relations.findings);
     Settings {
         ticket_keys,
+        ledger: said.ledger,
         drain: said.drain,
         retry: said.retry,
         store: said.store,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::log::Log;
 use crate::drain;
+use crate::ledger::embedded;
 use crate::store::simulated;
 use crate::units::Span;
 
@@ -14,6 +15,7 @@ use crate::units::Span;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Said {
     pub(super) tickets: Tickets,
+    pub(super) ledger: Ledger,
     pub(super) drain: drain::Config,
     pub(super) retry: drain::Retry,
     pub(super) store: Store,
@@ -27,6 +29,25 @@ pub(super) struct Said {
 pub(super) struct Tickets {
     /// Files with ticket keys, beside the ledger's own; the same on all processes.
     pub(super) key_files: Vec<PathBuf>,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// Which engine.
+    pub engine: Engine,
+    /// The embedded one.
+    pub embedded: embedded::Config,
+}
+
+/// The engines of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// A journal in a directory; no server.
+    #[default]
+    Embedded,
 }
 
 /// `[store]`.

@@ -25,7 +25,8 @@ pub(super) fn ticket_key(path: &Path) -> Result<TicketKey, String> {
     }
     let mut secret = [0; KEY_BYTES];
     for (byte, at) in secret.iter_mut().zip((0..).step_by(2)) {
-        *byte = hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or_else(bad)?;
+        *byte =
+            hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).ok_or_else(bad)?;
     }
     let first = secret[0];
     if secret.iter().all(|byte| *byte == first) {
