@@ -1,0 +1,298 @@
+//! One round of a worker: claim, place, settle.
+//!
+//! Invariants: an order is placed only while its lease outlasts the attempt (L4), within 50 ms of the answer to
+//! its claim (L7), and after the stock changes of its claim are in the store. Else it is given back unstarted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::attempt;
+use super::outcome::{Answer, Tries, fate, verdict};
+use super::sales::Sale;
+use super::settle::settle;
+use super::shared::Shared;
+use super::sink::Report;
+use super::status::UNSTARTED;
+use super::stock::apply_stock;
+use crate::clock::Timestamp;
+use crate::ledger::{Claim, Claimed, ClaimedOrder, Fate, FaultKind, LeaseId, Settle, Settled};
+use crate::store::{LaterCause, PlaceOrder};
+
+/// An attempt starts this long after the answer to its claim, at the latest (L7).
+const START_WITHIN: Duration = Duration::from_millis(50);
+
+/// What must be left of a lease after an attempt, to settle it.
+const SETTLE_MARGIN: Duration = Duration::from_secs(1);
+
+/// What the ledger granted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Permits {
+    pub(super) granted: u32,
+    /// The instant of the grant, in ledger time.
+    pub(super) at: Timestamp,
+    /// When the answer came, in monotonic time.
+    pub(super) heard: Duration,
+}
+
+impl Permits {
+    /// Ledger time at a monotonic instant; late by no more than the grant's answer took.
+    fn ledger_time(&self, now: Duration) -> Timestamp {
+        self.at.plus(now.saturating_sub(self.heard))
+    }
+
+    /// The monotonic instant at which it is surely that late in ledger time.
+    fn instant(&self, at: Timestamp) -> Duration {
+        self.heard + at.since(self.at)
+    }
+}
+
+/// The breaker's one probe. Dropped without a report, it lets another probe go.
+#[derive(Debug)]
+pub(super) struct Probe {
+    shared: Arc<Shared>,
+    reported: bool,
+}
+
+impl Probe {
+    pub(super) fn begins(shared: &Arc<Shared>) -> Self {
+        shared.sink.probe_begins();
+        Self { shared: Arc::clone(shared), reported: false }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if !self.reported {
+            self.shared.sink.probe_unused();
+        }
+        self.shared.wake.notify_one();
+    }
+}
+
+/// A worker's task.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sale: Arc<Sale>,
+    pub(super) permits: Permits,
+    /// What [`super::turn::Turn::asked`] answered.
+    pub(super) news: u64,
+    pub(super) probe: Option<Probe>,
+}
+
+/// The lease of a claim in monotonic time.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    id: LeaseId,
+    /// It ends then at the earliest.
+    until: Duration,
+}
+
+impl Round {
+    pub(super) async fn run(mut self) {
+        let Some((claimed, until)) = self.claim().await else { return };
+        let answered = self.shared.now();
+        let lease = Lease { id: claimed.lease, until };
+        let orders = claimed.orders;
+        if !self.stock_is_there(&claimed.changes).await || !self.may_start(answered, until) {
+            return self.give_back(orders, lease).await;
+        }
+        self.note_waits(&orders);
+        let tries = orders.iter().map(|order| (order.place, order.accepted_at, Tries::of(order)));
+        let tries: Vec<_> = tries.collect();
+        let answers = attempt(&self.shared, self.place_orders(orders), until).await;
+        self.report(&answers);
+        let rules = self.shared.rules();
+        let labels: Vec<_> = answers.iter().map(Answer::retry_label).collect();
+        let fates = answers.into_iter().zip(&tries);
+        let settles: Vec<Settle> = self.shared.draw(|jitter| {
+            fates
+                .map(|(answer, (place, _, tries))| {
+                    self.settle_of(*place, lease, fate(answer, *tries, rules, jitter))
+                })
+                .collect()
+        });
+        let fates: Vec<Fate> = settles.iter().map(|settle| settle.fate.clone()).collect();
+        let Some(settled) = settle(&self.shared, settles, until).await else { return };
+        let accepted = tries.iter().map(|(_, accepted_at, _)| *accepted_at);
+        for (((fate, settled), accepted_at), label) in
+            fates.iter().zip(settled).zip(accepted).zip(labels)
+        {
+            self.note(fate, settled, accepted_at, label);
+        }
+    }
+
+    /// Claims what was granted. Answers with the monotonic instant at which the lease ends at the earliest;
+    /// `None` when there is nothing to do.
+    async fn claim(&mut self) -> Option<(Claimed, Duration)> {
+        let (shared, sale_no) = (&self.shared, self.sale.sale_no);
+        let lease = shared.config.lease.0;
+        let sent = shared.now();
+        let claim = Claim {
+            sale_no,
+            max: self.permits.granted,
+            lease,
+            granted_at: self.permits.at,
+            stock_seen: self.sale.stock_seen(),
+        };
+        match shared.ledger.claim(claim).await {
+            Ok(claimed) => {
+                let next = claimed.next_due.map(|at| self.permits.instant(at));
+                let (news, more) = (self.news, claimed.more);
+                shared.with_turn(|turn| turn.heard(sale_no, news, more, next));
+                (!claimed.orders.is_empty()).then_some((claimed, sent + lease))
+            }
+            Err(fault) => {
+                shared.faulted("claim", &fault);
+                let now = shared.now();
+                shared.with_turn(|turn| {
+                    turn.due(sale_no, u64::from(self.permits.granted));
+                    if fault.kind == FaultKind::InDoubt {
+                        turn.due_at(sale_no, now + lease);
+                    }
+                    true
+                });
+                None
+            }
+        }
+    }
+
+    /// Makes sure that the store has the claim's stock changes; false when it has not.
+    async fn stock_is_there(&mut self, changes: &[crate::sale::StockChange]) -> bool {
+        let Some(error) = apply_stock(&self.shared, &self.sale, changes).await.err() else {
+            return true;
+        };
+        let now = self.shared.now();
+        if error.cause != LaterCause::ThisOrder {
+            let report = Report {
+                verdict: super::breaker::Verdict::Away,
+                probe: self.take_probe(),
+                pause: None,
+                reason: Some(error.reason),
+                misconfigured: error.cause == LaterCause::Misconfigured,
+            };
+            self.shared.sink.heard(report, now);
+        }
+        let rest = self.shared.draw(|jitter| self.shared.rules().backoff.half(0, jitter));
+        self.shared.turn().hold(self.sale.sale_no, now + rest);
+        false
+    }
+
+    /// Whether attempts may start now.
+    fn may_start(&self, answered: Duration, until: Duration) -> bool {
+        let (shared, now) = (&self.shared, self.shared.now());
+        let outlasts = now + shared.config.attempt_timeout.0 + SETTLE_MARGIN <= until;
+        let in_time = now <= answered + START_WITHIN;
+        let allowed = self.probe.is_some() || shared.sink.is_closed();
+        outlasts && in_time && allowed && !shared.stop.is_pulled()
+    }
+
+    /// The orders go back as if they had not been claimed; their grants are lost.
+    async fn give_back(&self, orders: Vec<ClaimedOrder>, lease: Lease) {
+        let count = orders.len() as u64;
+        let unstarted = |order: ClaimedOrder| self.settle_of(order.place, lease, Fate::Unstarted);
+        let settles = orders.into_iter().map(unstarted).collect();
+        if settle(&self.shared, settles, lease.until).await.is_some() {
+            self.shared.figures.went_back(UNSTARTED, count);
+            self.shared.with_turn(|turn| turn.due(self.sale.sale_no, count));
+        }
+    }
+
+    fn settle_of(&self, place: crate::order::Place, lease: Lease, fate: Fate) -> Settle {
+        let brake = self.shared.config.refusal_brake.0;
+        Settle { sale_no: self.sale.sale_no, place, lease: lease.id, fate, brake }
+    }
+
+    fn place_orders(&self, orders: Vec<ClaimedOrder>) -> Vec<PlaceOrder> {
+        let seal = self.sale.seal(&self.shared.keyring);
+        let seal = seal.expect("the granter asks only for sales whose key is there");
+        let of = |order: ClaimedOrder| PlaceOrder {
+            ticket: seal.mint(order.place, order.accepted_at, order.buyer_hash),
+            sale_no: self.sale.sale_no,
+            sale: self.sale.name.clone(),
+            buyer: order.buyer,
+            place: order.place,
+            lines: order.lines,
+            payload: order.payload,
+            accepted_at: order.accepted_at,
+            attempted_at: self.permits.at,
+            attempt: order.claims + 1,
+        };
+        orders.into_iter().map(of).collect()
+    }
+
+    fn take_probe(&mut self) -> bool {
+        self.probe.as_mut().is_some_and(|probe| !std::mem::replace(&mut probe.reported, true))
+    }
+
+    /// Tells the sink what the call showed of the store.
+    fn report(&mut self, answers: &[Answer]) {
+        let mut report = Report {
+            verdict: verdict(answers),
+            probe: self.take_probe(),
+            pause: None,
+            reason: None,
+            misconfigured: false,
+        };
+        for answer in answers {
+            match answer {
+                Answer::Later(later) => {
+                    report.pause = report.pause.max(later.after);
+                    report.misconfigured |= later.cause == LaterCause::Misconfigured;
+                    report.reason = Some(later.reason.clone());
+                }
+                Answer::Doubt(doubt) => report.reason = Some(doubt.reason.clone()),
+                Answer::Placed(_) | Answer::Refused(_) => {}
+            }
+        }
+        self.shared.sink.heard(report, self.shared.now());
+        // The granter may be waiting for the probe.
+        self.probe = None;
+    }
+
+    fn note_waits(&self, orders: &[ClaimedOrder]) {
+        for order in orders.iter().filter(|order| order.claims == 0) {
+            let waited = self.permits.at.since(order.accepted_at);
+            self.sale.meters.queue_wait.record(waited);
+        }
+    }
+
+    /// Counts what was settled, and looks again when the order is due again.
+    fn note(
+        &self,
+        fate: &Fate,
+        settled: Settled,
+        accepted_at: Timestamp,
+        label: Option<&'static str>,
+    ) {
+        if settled != Settled::Done {
+            return;
+        }
+        let now = self.shared.now();
+        let meters = &self.sale.meters;
+        let ended = match fate {
+            Fate::Placed { .. } => Some(&meters.placed),
+            Fate::Refused { .. } => Some(&meters.refused),
+            Fate::Dead { .. } => {
+                meters.dead.increment(1);
+                None
+            }
+            Fate::Later { after, .. } => {
+                self.shared.figures.went_back(label.unwrap_or(UNSTARTED), 1);
+                self.shared.with_turn(|turn| turn.due_at(self.sale.sale_no, now + *after));
+                None
+            }
+            Fate::Unstarted => None,
+        };
+        if let Some(counter) = ended {
+            counter.increment(1);
+            meters.completion.record(self.permits.ledger_time(now).since(accepted_at));
+        }
+    }
+}
+
+impl Tries {
+    fn of(order: &ClaimedOrder) -> Self {
+        Self { attempts: order.attempts, claims: order.claims }
+    }
+}
