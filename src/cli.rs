@@ -7,6 +7,7 @@ mod drain;
 mod exit;
 mod output;
 mod sale;
+mod serve;
 mod ticket;
 
 use std::ffi::OsString;
@@ -55,7 +56,7 @@ fn run(args: &[OsString]) -> Outcome {
         }
     };
     match line.command.unwrap_or(Command::Serve(line.serve)) {
-        Command::Serve(_) => Ok(Exit::Ok),
+        Command::Serve(serve) => serve::run(serve),
         Command::Check(check) => check::run(check),
         Command::Config { what } => check::config(what),
         Command::Sale { what } => sale::run(what),

@@ -81,7 +81,7 @@ pub fn load(inputs: &Inputs) -> Loaded {
     let values = effective::values(&reading, &source);
     let said = reading.said(&mut findings);
     let settings = meant::check(said, reading, &source, &mut findings);
-    let settings = (!findings.any_error()).then_some(settings);
+    let settings = settings.filter(|_| !findings.any_error());
     Loaded { settings, findings: findings.sorted(), values }
 }
 

@@ -1,6 +1,7 @@
 //! Forebay: a flash-sale peak-shaving gateway. `ARCHITECTURE.md` is the map.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

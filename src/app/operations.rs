@@ -1,9 +1,13 @@
 //! What the admin listener asks of drain, store and verifier, done with the engines of this process.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::drain::DrainStatus;
 use crate::http::operations::DeadOrder;
 use crate::http::operations::DeadRefused;
 use crate::http::operations::DrainLive;
@@ -20,13 +24,15 @@ use crate::store::simulated::Simulated;
 
 /// The engines behind the operations.
 #[derive(Debug)]
-pub(super) struct Engines {
+pub(super) struct OfEngines {
     pub(super) ledger: SharedLedger,
     pub(super) store: SharedStore,
     pub(super) simulated: Arc<Simulated>,
+    pub(super) drain: DrainStatus,
+    pub(super) waiting: Waiting,
 }
 
-impl Engines {
+impl OfEngines {
     async fn refuse(&self, dead: DeadOrder) -> Result<DeadRefused, OperationFault> {
         let (sale, place) = (dead.sale.clone(), dead.order.place);
         let change = match self.voided(&dead).await? {
@@ -66,3 +72,64 @@ impl Engines {
     }
 }
 
+/// How many orders wait, as of the last look.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiting(Arc<AtomicU64>);
+
+/// How old the figure may be.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Waiting {
+    /// Looks now and then; an answer that does not come leaves the last figure.
+    pub(super) async fn follow(self, ledger: SharedLedger) {
+        loop {
+            if let Ok(sales) = ledger.sales().await {
+                let waiting = sales.iter().map(|sale| sale.census.queued + sale.census.placing);
+                self.0.store(waiting.sum(), Ordering::Relaxed);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn json(document: &impl serde::Serialize) -> Result<Box<RawValue>, OperationFault> {
+    serde_json::value::to_raw_value(document)
+        .map_err(|error| OperationFault::Malformed(error.to_string()))
+}
+
+impl Operations for OfEngines {
+    fn drain_live(&self) -> DrainLive {
+        let in_flight = self.drain.in_flight();
+        DrainLive {
+            attempts_per_second: self.drain.attempts_per_second(),
+            waiting: self.waiting.0.load(Ordering::Relaxed).saturating_sub(in_flight),
+            in_flight,
+            workers: u64::from(self.drain.workers()),
+        }
+    }
+
+    fn verify(&self) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async {
+            Err(OperationFault::NotSupported("the verifier is not built yet".to_owned()))
+        })
+    }
+
+    fn faults(&self) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async { json(&self.simulated.faults()) })
+    }
+
+    fn patch_faults(&self, patch: Box<RawValue>) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async move {
+            let malformed =
+                |error: &dyn std::fmt::Display| OperationFault::Malformed(error.to_string());
+            let patch: serde_json::Value =
+                serde_json::from_str(patch.get()).map_err(|error| malformed(&error))?;
+            let plan = self.simulated.patch_faults(&patch).await;
+            json(&plan.map_err(|error| malformed(&error))?)
+        })
+    }
+
+    fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {
+        Box::pin(self.refuse(order))
+    }
+}

@@ -27,8 +27,7 @@ pub(super) fn install() -> Result<PrometheusHandle, StartError> {
     for metric in table::ALL {
         if let table::Kind::Histogram(buckets) = metric.kind {
             let name = Matcher::Full(metric.name.to_owned());
-            builder =
-                builder.set_buckets_for_metric(name, buckets).map_err(|error| bad(&error))?;
+            builder = builder.set_buckets_for_metric(name, buckets).map_err(|error| bad(&error))?;
         }
     }
     let recorder = builder.build_recorder();

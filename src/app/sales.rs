@@ -20,9 +20,7 @@ use super::StartError;
 /// # Panics
 /// When the system has no randomness: nothing could be made safely.
 pub(super) fn numbers() -> [SaleNo; 4] {
-    std::array::from_fn(|_| {
-        SaleNo(getrandom::u32().expect("the system must give random numbers"))
-    })
+    std::array::from_fn(|_| SaleNo(getrandom::u32().expect("the system must give random numbers")))
 }
 
 /// Writes `[drain]` to the ledger, where an operator's rate beats it.
@@ -33,8 +31,7 @@ pub(super) async fn write_drain(
     settings: &Settings,
     ledger: &SharedLedger,
 ) -> Result<(), StartError> {
-    let change =
-        Change::DrainConfig { rate: settings.drain.rate, burst: settings.drain.burst() };
+    let change = Change::DrainConfig { rate: settings.drain.rate, burst: settings.drain.burst() };
     ledger.change(change).await?;
     Ok(())
 }

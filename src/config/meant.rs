@@ -1,6 +1,7 @@
 //! The second stage: what is meant. Relations between keys are checked here, and only this type is seen by
 //! the rest of the program.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use super::finding::Finding;
 use super::finding::Findings;
 use super::log::Log;
 use super::read::Reading;
+use super::said;
 use super::said::Ledger;
 use super::said::Retention;
 use super::said::Said;
@@ -18,11 +20,19 @@ use super::sale::ConfiguredSale;
 use super::secrets;
 use super::source::Source;
 use crate::drain;
+use crate::http::admin::Access;
+use crate::http::admin::Tokens;
 use crate::order::TicketKey;
 
 /// Settings that were checked whole.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where buyers come in.
+    pub public: SocketAddr,
+    /// Where operators come in.
+    pub admin: SocketAddr,
+    /// Which operators may.
+    pub admin_access: Access,
     /// Keys that sign tickets, beside the ledger's own.
     pub ticket_keys: Vec<TicketKey>,
     /// The book of stock, limits and the queue.
@@ -47,15 +57,20 @@ pub(super) fn check(
     mut reading: Reading<'_>,
     source: &Source,
     findings: &mut Findings,
-) -> Settings {
+) -> Option<Settings> {
     let sales = std::mem::take(&mut reading.sales);
     let mut relations = Relations { reading, source, findings };
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
+    relations.ports(said.public.listen, said.admin.listen);
+    let admin_access = relations.admin_access(&said.admin);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
     let sales = sale::checked(sales, source, relations.findings);
-    Settings {
+    Some(Settings {
+        public: said.public.listen,
+        admin: said.admin.listen,
+        admin_access: admin_access?,
         ticket_keys,
         ledger: said.ledger,
         drain: said.drain,
@@ -64,7 +79,7 @@ pub(super) fn check(
         retention: said.retention,
         log: said.log,
         sales: sales.into_iter().map(|(_, sale)| sale).collect(),
-    }
+    })
 }
 
 /// Tells what is wrong between keys at the one that was said.
@@ -77,6 +92,45 @@ struct Relations<'r, 's, 'f> {
 impl Relations<'_, '_, '_> {
     fn at(&self, key: &str) -> At {
         self.reading.at(self.source, key)
+    }
+
+    /// Two listeners on one port would take each other's connections.
+    fn ports(&mut self, public: SocketAddr, admin: SocketAddr) {
+        let same = public.port() == admin.port() && public.port() != 0;
+        let overlap = public.ip() == admin.ip()
+            || public.ip().is_unspecified()
+            || admin.ip().is_unspecified();
+        if same && overlap {
+            let message = format!(
+                "public.listen ({public}) and admin.listen ({admin}) are the same port: give each its own"
+            );
+            self.broken(&["admin.listen", "public.listen"], &message);
+        }
+    }
+
+    /// Who may use the admin listener; `None` when that was refused.
+    fn admin_access(&mut self, admin: &said::Admin) -> Option<Access> {
+        let tokens = match &admin.token_file {
+            None => None,
+            Some(file) => match Tokens::read(file) {
+                Ok(tokens) => {
+                    self.private("admin.token_file", file);
+                    Some(tokens)
+                }
+                Err(error) => {
+                    let message = format!("{}: {error}", file.display());
+                    self.findings.add(Finding::error(self.at("admin.token_file"), message));
+                    return None;
+                }
+            },
+        };
+        match Access::new(admin.listen, &admin.hosts, tokens, admin.metrics_open) {
+            Ok(access) => Some(access),
+            Err(exposed) => {
+                self.broken(&["admin.listen", "admin.token_file"], &exposed.to_string());
+                None
+            }
+        }
     }
 
     /// The keys of `[tickets] key_files`, each id once.
