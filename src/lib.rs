@@ -1,12 +1,14 @@
 //! Forebay: a flash-sale peak-shaving gateway. `ARCHITECTURE.md` is the map.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod drain;
 pub mod http;
+pub mod identity;
 pub mod ledger;
 pub mod metrics;
 pub mod order;
@@ -14,3 +16,4 @@ pub mod sale;
 pub mod store;
 pub mod tasks;
 pub mod units;
+pub mod watch;

@@ -1,0 +1,295 @@
+//! Follows the ledger's tail and keeps what a gateway remembers: sales, holders, latches, the queue's cursor,
+//! the drain's settings. Written by one task, read by every request; a read never waits for the ledger.
+
+mod queue;
+mod sale;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+pub use queue::Standing;
+pub use sale::{Forsale, SaleView};
+
+use crate::clock::{SharedClock, Timestamp};
+use crate::ledger::{
+    Bound, DrainDoc, Fault, SharedLedger, Snapshot, Tail, TailEntry, TailEvent, TailId,
+};
+use crate::order::Keyring;
+use crate::sale::{SaleName, SaleNo};
+use crate::tasks::{Check, CheckStatus, Stop};
+
+/// Between two reads of the tail while there is news: few wake-ups at a hundred thousand orders a second, and
+/// an outcome is still known within a blink.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The longest without a read: bounds how late memory may refuse with `closed`.
+const IDLE: Duration = Duration::from_millis(200);
+/// Entries of one read.
+const ENTRIES: usize = 1_024;
+
+/// How much may wait, as `[queue]` says it.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueBound {
+    /// The longest wait at the drain's rate.
+    pub max_wait: Duration,
+    /// The most orders of one sale.
+    pub capacity: u64,
+    /// The memory that waiting orders may take, in bytes.
+    pub memory: u64,
+}
+
+/// What a waiting order takes at most, its payload apart (DESIGN section 9).
+const ORDER_BYTES: u64 = 200;
+
+#[derive(Debug, Default)]
+struct Sales {
+    by_name: HashMap<SaleName, Arc<SaleView>>,
+    by_no: HashMap<SaleNo, Arc<SaleView>>,
+}
+
+/// What a gateway remembers.
+#[derive(Debug)]
+pub struct Watch {
+    ledger: SharedLedger,
+    keyring: Keyring,
+    clock: SharedClock,
+    bound: QueueBound,
+    /// Written by the following task alone.
+    sales: ArcSwap<Sales>,
+    drain: ArcSwap<DrainDoc>,
+    /// Wall time at which the last read began that reached the end of the tail.
+    caught_up: AtomicU64,
+    lost: AtomicBool,
+}
+
+impl Watch {
+    /// Loads what there is; the gateway may serve when this has returned.
+    ///
+    /// # Errors
+    /// When the ledger cannot answer.
+    pub async fn load(
+        ledger: SharedLedger,
+        keyring: Keyring,
+        clock: SharedClock,
+        bound: QueueBound,
+    ) -> Result<(Arc<Self>, Follower), Fault> {
+        let drain = ledger.drain().await?;
+        let watch = Arc::new(Self {
+            ledger,
+            keyring,
+            clock,
+            bound,
+            sales: ArcSwap::default(),
+            drain: ArcSwap::from_pointee(drain),
+            caught_up: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+        });
+        let after = watch.reload().await?;
+        Ok((Arc::clone(&watch), Follower { watch, after }))
+    }
+
+    /// The sale of that name.
+    #[must_use]
+    pub fn sale(&self, name: &str) -> Option<Arc<SaleView>> {
+        self.sales.load().by_name.get(name).cloned()
+    }
+
+    /// The sale with that number.
+    #[must_use]
+    pub fn sale_by_no(&self, sale_no: SaleNo) -> Option<Arc<SaleView>> {
+        self.sales.load().by_no.get(&sale_no).cloned()
+    }
+
+    /// All sales by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<SaleView>> {
+        let mut all: Vec<_> = self.sales.load().by_no.values().cloned().collect();
+        all.sort_by(|one, other| one.name().cmp(other.name()));
+        all
+    }
+
+    /// The drain's settings in force.
+    #[must_use]
+    pub fn drain(&self) -> Arc<DrainDoc> {
+        self.drain.load_full()
+    }
+
+    /// Whether a read of the tail that began at or after `since` has reached its end.
+    #[must_use]
+    pub fn caught_up(&self, since: Timestamp) -> bool {
+        self.caught_up.load(Ordering::Acquire) >= since.0
+    }
+
+    /// The rate at which this sale's orders go to the store, a second: its share of the drain's.
+    #[must_use]
+    pub fn rate(&self, sale: &SaleView) -> f64 {
+        let sales = self.sales.load();
+        let others = sales
+            .by_no
+            .values()
+            .filter(|other| other.sale_no() != sale.sale_no() && other.waiting() > 0)
+            .count();
+        let share = self.drain.load().rate.as_per_second()
+            / f64::from(u32::try_from(others + 1).unwrap_or(u32::MAX));
+        let own = sale.terms().doc.terms.drain_rate;
+        own.map_or(share, |own| share.min(own.as_per_second()))
+    }
+
+    /// What the sale's backlog may be: `min(capacity, max_wait × its share of the rate)`, and the memory.
+    #[must_use]
+    pub fn backlog_bound(&self, sale: &SaleView) -> Bound {
+        let by_wait = self.rate(sale) * self.bound.max_wait.as_secs_f64();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float saturates when it is cast, and rates are above zero"
+        )]
+        let by_wait = (by_wait as u64).max(1);
+        let by_memory = self.bound.memory / ORDER_BYTES;
+        Bound { orders: by_wait.min(self.bound.capacity).min(by_memory), bytes: self.bound.memory }
+    }
+
+    /// Readiness: what is remembered follows the ledger.
+    #[must_use]
+    pub fn check(&self) -> Check {
+        let lost = self.lost.load(Ordering::Relaxed);
+        let (status, reason) = if lost {
+            (CheckStatus::Degraded, "the ledger's tail cannot be read".to_owned())
+        } else {
+            (CheckStatus::Ready, String::new())
+        };
+        Check { name: "watch", status, reason }
+    }
+
+    async fn reload(&self) -> Result<TailId, Fault> {
+        let began = self.clock.wall();
+        let Snapshot { tail, sales, drain } = self.ledger.snapshot().await?;
+        let mut loaded = Sales::default();
+        for snapshot in sales {
+            let Some(view) = SaleView::of(snapshot, &self.keyring) else { continue };
+            loaded.put(Arc::new(view));
+        }
+        self.sales.store(Arc::new(loaded));
+        self.drain.store(Arc::new(drain));
+        self.caught_up.store(began.0, Ordering::Release);
+        Ok(tail)
+    }
+
+    fn apply(&self, entry: &TailEntry) {
+        for event in &entry.events {
+            match event {
+                TailEvent::Admitted { sale_no, first, buyers } => {
+                    self.with(*sale_no, |sale| sale.admitted(*first, buyers));
+                }
+                TailEvent::Moved { sale_no, orders } => {
+                    self.with(*sale_no, |sale| sale.moved(orders));
+                }
+                TailEvent::Level(level) => self.with(level.sale_no, |sale| sale.level(*level)),
+                TailEvent::Sale(doc) => {
+                    let known = self.sale_by_no(doc.sale_no);
+                    if let Some(known) = known {
+                        known.amended(doc);
+                    } else if let Some(view) = SaleView::made(doc, &self.keyring) {
+                        self.change(|sales| sales.put(Arc::new(view)));
+                    }
+                }
+                TailEvent::Forgotten(sale_no) => self.change(|sales| sales.drop(*sale_no)),
+                TailEvent::Drain(doc) => self.drain.store(Arc::clone(doc)),
+            }
+        }
+    }
+
+    fn with(&self, sale_no: SaleNo, then: impl FnOnce(&SaleView)) {
+        if let Some(sale) = self.sales.load().by_no.get(&sale_no) {
+            then(sale);
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Sales)) {
+        let now = self.sales.load();
+        let mut next = Sales { by_name: now.by_name.clone(), by_no: now.by_no.clone() };
+        change(&mut next);
+        self.sales.store(Arc::new(next));
+    }
+}
+
+impl Sales {
+    fn put(&mut self, view: Arc<SaleView>) {
+        self.by_name.insert(view.name().clone(), Arc::clone(&view));
+        self.by_no.insert(view.sale_no(), view);
+    }
+
+    fn drop(&mut self, sale_no: SaleNo) {
+        if let Some(view) = self.by_no.remove(&sale_no) {
+            self.by_name.remove(view.name());
+        }
+    }
+}
+
+/// The one task that writes what the gateway remembers.
+#[derive(Debug)]
+pub struct Follower {
+    watch: Arc<Watch>,
+    after: TailId,
+}
+
+impl Follower {
+    /// Follows the tail until the stop.
+    pub async fn run(mut self, stop: Stop) {
+        loop {
+            let pause = self.step().await;
+            tokio::select! {
+                () = stop.pulled() => return,
+                () = self.rest(pause) => {}
+            }
+        }
+    }
+
+    /// Applies what there is; answers how long to rest, `None` until there is news.
+    async fn step(&mut self) -> Option<Duration> {
+        let began = self.watch.clock.wall();
+        let read = self.watch.ledger.tail(self.after, ENTRIES).await;
+        let pause = match read {
+            Ok(Tail::Entries(entries)) => {
+                for entry in &entries {
+                    self.watch.apply(entry);
+                    self.after = entry.id;
+                }
+                if entries.len() < ENTRIES {
+                    self.watch.caught_up.store(began.0, Ordering::Release);
+                }
+                (!entries.is_empty()).then_some(PAUSE)
+            }
+            Ok(Tail::Gap) => match self.watch.reload().await {
+                Ok(after) => {
+                    self.after = after;
+                    Some(PAUSE)
+                }
+                Err(_) => Some(IDLE),
+            },
+            Err(fault) => {
+                if !self.watch.lost.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%fault, "the ledger's tail cannot be read");
+                }
+                return Some(IDLE);
+            }
+        };
+        self.watch.lost.store(false, Ordering::Relaxed);
+        pause
+    }
+
+    async fn rest(&self, pause: Option<Duration>) {
+        match pause {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => {
+                let news = self.watch.ledger.news(self.after);
+                // Time may close a sale without news: the end of the tail is looked at now and then.
+                let _ = tokio::time::timeout(IDLE, news).await;
+            }
+        }
+    }
+}
