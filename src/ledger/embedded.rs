@@ -159,12 +159,12 @@ impl Embedded {
             files: Mutex::default(),
             trouble: RwLock::default(),
         });
+        shared.follow.covered(covered);
         shared.follow.closed_before(journal.segment_base());
         let follower = Follower {
             shared: Arc::clone(&shared),
             segment_size: options.segment_size,
             snapshot_after: config.snapshot_after.0,
-            covered,
             snapshot_bytes,
         };
         let writer = Writer {

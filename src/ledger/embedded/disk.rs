@@ -45,13 +45,22 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 /// Writes a whole file so that, whenever the process dies, either the old file or the new one is there.
 pub(super) fn replace(directory: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let unfinished = directory.join(format!("{name}{UNFINISHED}"));
-    let mut file = create(&unfinished)?;
-    for part in parts {
-        file.write_all(part)?;
+    let written = create(&unfinished).and_then(|mut file| {
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()
+    });
+    if let Err(error) = written {
+        return Err(give_up(&unfinished, error));
     }
-    file.sync_all()?;
     std::fs::rename(&unfinished, directory.join(name))?;
     sync_directory(directory)
+}
+
+/// Deletes a file that could not be finished, so that it does not take the last space of the disk.
+pub(super) fn give_up(path: &Path, error: io::Error) -> io::Error {
+    // What stays is deleted at the next open.
+    let _ = std::fs::remove_file(path);
+    error
 }
 
 /// Deletes a file for good.

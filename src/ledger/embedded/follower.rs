@@ -25,6 +25,8 @@ pub(super) struct Follow {
 struct State {
     /// All before this position lies in closed segments.
     closed_before: Lsn,
+    /// The position of the last snapshot.
+    covered: Lsn,
     stopped: bool,
 }
 
@@ -36,12 +38,27 @@ impl Follow {
     /// A new segment began at `base`.
     pub(super) fn closed_before(&self, base: Lsn) {
         self.state().closed_before = base;
-        self.wake.notify_one();
+        self.wake.notify_all();
     }
 
     pub(super) fn stop(&self) {
         self.state().stopped = true;
-        self.wake.notify_one();
+        self.wake.notify_all();
+    }
+
+    /// A snapshot stands for all before `lsn`.
+    pub(super) fn covered(&self, lsn: Lsn) {
+        self.state().covered = lsn;
+        self.wake.notify_all();
+    }
+
+    /// Waits for a snapshot behind `lsn`, and for the work that belongs to it.
+    #[cfg(test)]
+    pub(super) fn wait_for_snapshot(&self, lsn: Lsn) {
+        let mut state = self.state();
+        while state.covered <= lsn {
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits for another position than `seen`, or for `patience`.
@@ -66,8 +83,7 @@ pub(super) struct Follower {
     pub(super) segment_size: u64,
     /// Bytes of the journal that are worth a snapshot.
     pub(super) snapshot_after: u64,
-    /// The position of the last snapshot.
-    pub(super) covered: Lsn,
+    /// Bytes of the last snapshot; 0 when there is none.
     pub(super) snapshot_bytes: u64,
 }
 
@@ -81,9 +97,9 @@ impl Follower {
             if let Err(error) = &spare {
                 tracing::warn!(%error, "no spare segment could be made: free some disk space");
             }
-            let behind = state.closed_before.0.saturating_sub(self.covered.0);
+            let behind = state.closed_before.0.saturating_sub(state.covered.0);
             if behind >= self.snapshot_after.max(self.snapshot_bytes)
-                && let Err(error) = self.fold(state.closed_before)
+                && let Err(error) = self.fold(state.covered, state.closed_before)
             {
                 tracing::error!(%error, "no snapshot could be made; the journal grows");
             }
@@ -93,7 +109,7 @@ impl Follower {
     }
 
     /// Makes a snapshot as of `target`, and deletes what lies before it and is not needed.
-    fn fold(&mut self, target: Lsn) -> Result<(), OpenError> {
+    fn fold(&mut self, covered: Lsn, target: Lsn) -> Result<(), OpenError> {
         let directory = &self.shared.directory;
         let mut closed = self.shared.reader.segments();
         closed.retain(|segment| segment.head.base < target);
@@ -104,11 +120,12 @@ impl Follower {
         let written = snapshot::write(directory, target, out.as_slice());
         written.map_err(OpenError::io("write a snapshot in", directory))?;
         self.snapshot_bytes = out.len() as u64;
-        let moved_max = (target.0 - self.covered.0) / 4;
-        self.covered = target;
-        let floor = self.move_dead_payloads(&book, moved_max);
-        self.delete_before(floor)?;
+        let moved_max = (target.0 - covered.0) / 4;
+        let floor = self.move_dead_payloads(&book, target, moved_max);
+        let deleted = self.delete_before(floor);
         drop(files);
+        self.shared.follow.covered(target);
+        deleted?;
         tracing::debug!(bytes = self.snapshot_bytes, position = target.0, "made a snapshot");
         Ok(())
     }
@@ -116,8 +133,8 @@ impl Follower {
     /// Asks the writer to write payloads of dead orders again, so that they hold no segment back. What is moved
     /// is bounded by a part of what was written since the last snapshot: moving must not feed itself. Answers
     /// the position before which nothing is needed; what is asked for here counts from the next snapshot on.
-    fn move_dead_payloads(&self, book: &Book, bytes_max: u64) -> Lsn {
-        let live = book.payload_floor().unwrap_or(u64::MAX).min(self.covered.0);
+    fn move_dead_payloads(&self, book: &Book, covered: Lsn, bytes_max: u64) -> Lsn {
+        let live = book.payload_floor().unwrap_or(u64::MAX).min(covered.0);
         let mut dead = book.dead_payloads_below(live);
         dead.sort_unstable_by_key(|(_, _, at)| at.lsn);
         let floor = dead.first().map_or(live, |(_, _, at)| at.lsn);

@@ -17,8 +17,8 @@ use super::scan::End;
 use super::segments::{self, SPARE, Segment};
 use super::{CommitError, Lsn, OpenError, disk};
 
-/// Zeros written by [`Journal::probe`].
-const PROBE: u64 = 4 << 10;
+/// Room that [`Journal::probe`] asks for.
+const PROBE: u64 = 1 << 10;
 
 /// How a journal is written.
 #[derive(Clone, Copy, Debug)]
@@ -147,13 +147,16 @@ impl Journal {
         })
     }
 
-    /// Whether a record could be written now: writes zeros where the next record goes, or makes sure of a
-    /// segment for it.
-    pub(super) fn probe(&mut self) -> io::Result<()> {
-        if self.offset() + PROBE <= self.capacity {
-            return segments::zero(&self.file, self.offset(), PROBE);
+    /// Whether a record could be written now: writes zeros where the next record goes, or goes on in a new
+    /// segment when this one has no room.
+    pub(super) fn probe(&mut self) -> Result<(), CommitError> {
+        if self.closed {
+            return Err(CommitError::Closed);
         }
-        segments::prepare_spare(&self.directory, self.options.segment_size)
+        if self.offset() + PROBE > self.capacity {
+            return self.roll(SEGMENT_HEAD as u64 + PROBE);
+        }
+        segments::zero(&self.file, self.offset(), PROBE).map_err(CommitError::WriteFailed)
     }
 
     /// Takes away what a failed write left. Without room to write zeros, the file is made shorter.

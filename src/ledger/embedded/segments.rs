@@ -69,10 +69,10 @@ fn read_head(directory: &Path, ordinal: u64) -> Result<Segment, OpenError> {
 
 /// Makes the file `name` of `size` zeros, all of them on disk, so that a later commit changes no metadata.
 pub(super) fn fill(directory: &Path, name: &str, size: u64) -> io::Result<File> {
-    let file = disk::create(&directory.join(name))?;
-    zero(&file, 0, size)?;
-    file.sync_all()?;
-    Ok(file)
+    let path = directory.join(name);
+    let file = disk::create(&path)?;
+    let filled = zero(&file, 0, size).and_then(|()| file.sync_all());
+    filled.map(|()| file).map_err(|error| disk::give_up(&path, error))
 }
 
 /// Writes zeros over a range of a file.
@@ -87,7 +87,8 @@ pub(super) fn zero(file: &File, from: u64, len: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Prepares the spare segment, unless it is there.
+/// Prepares the spare segment, unless it is there. Only the follower does: the writer takes the file by its name,
+/// and must never find another one under it than it opened.
 pub(super) fn prepare_spare(directory: &Path, size: u64) -> io::Result<()> {
     let path = directory.join(SPARE);
     if path.exists() {

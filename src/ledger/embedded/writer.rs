@@ -171,21 +171,32 @@ impl Work {
 
     /// What a failed commit means; answers the fault for those who waited for it.
     fn failed(&mut self, error: &CommitError) -> Fault {
-        let is_full = matches!(error, CommitError::WriteFailed(_));
-        if is_full && !self.own.journal.is_closed() && self.read_again() {
-            let reason = format!("{error}; it is tried again each second");
-            let fault = Fault::unavailable(&reason);
-            let probe_at = self.own.clock.monotonic() + PROBE_EVERY;
-            if matches!(self.health, Health::Good) {
-                tracing::error!(%error, "the ledger takes no orders: free some disk space");
-            }
-            self.own.shared.set_trouble(Some(&fault.reason));
-            self.health = Health::Full { fault: fault.clone(), probe_at };
-            return fault;
+        let in_doubt = matches!(error, CommitError::SyncFailed(_));
+        if self.own.journal.is_closed() || self.read_again() {
+            self.cannot_write(error);
+        } else {
+            self.shut("the journal could neither be written nor read again");
         }
-        self.shut(&error.to_string());
-        let reason = format!("{error}; the ledger is closed: restart by hand");
-        if is_full { Fault::unavailable(&reason) } else { Fault::in_doubt(&reason) }
+        match self.fault() {
+            Some(fault) if in_doubt => Fault::in_doubt(&fault.reason),
+            Some(fault) => fault.clone(),
+            None => Fault::in_doubt("the commit failed"),
+        }
+    }
+
+    /// Nothing can be written: for now, or for good when the journal is closed.
+    fn cannot_write(&mut self, error: &CommitError) {
+        if self.own.journal.is_closed() {
+            self.shut(&error.to_string());
+            return;
+        }
+        if matches!(self.health, Health::Good) {
+            tracing::error!(%error, "the ledger takes no orders: free some disk space");
+        }
+        let fault = Fault::unavailable(&format!("{error}; it is tried again each second"));
+        let probe_at = self.own.clock.monotonic() + PROBE_EVERY;
+        self.own.shared.set_trouble(Some(&fault.reason));
+        self.health = Health::Full { fault, probe_at };
     }
 
     /// Closes the ledger until somebody restarts the process.
@@ -224,8 +235,7 @@ impl Work {
             return;
         }
         if let Err(error) = self.own.journal.probe() {
-            let fault = self.failed_probe(&error);
-            self.health = Health::Full { fault, probe_at: monotonic + PROBE_EVERY };
+            self.cannot_write(&error);
             return;
         }
         let now = self.now();
@@ -237,13 +247,6 @@ impl Work {
             self.own.shared.set_trouble(None);
             tracing::info!("the ledger takes orders again");
         }
-    }
-
-    fn failed_probe(&self, error: &std::io::Error) -> Fault {
-        let reason = format!("the journal cannot be written: {error}; it is tried each second");
-        let fault = Fault::unavailable(&reason);
-        self.own.shared.set_trouble(Some(&fault.reason));
-        fault
     }
 
     fn close(mut self) {
