@@ -23,6 +23,9 @@ mod status;
 mod stock;
 mod turn;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

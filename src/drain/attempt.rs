@@ -12,7 +12,7 @@ use crate::order::TicketText;
 use crate::store::PlaceOrder;
 
 /// How often a store is asked about orders in doubt, at most; placing the ticket again tells as much (S1).
-const FINDS: u32 = 3;
+const FINDS: u32 = 2;
 
 /// How long one question may take.
 const FIND_TIMEOUT: Duration = Duration::from_secs(2);

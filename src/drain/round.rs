@@ -112,13 +112,11 @@ impl Round {
                 })
                 .collect()
         });
-        let fates: Vec<Fate> = settles.iter().map(|settle| settle.fate.clone()).collect();
-        let Some(settled) = settle(&self.shared, settles, until).await else { return };
-        let accepted = tries.iter().map(|(_, accepted_at, _)| *accepted_at);
-        for (((fate, settled), accepted_at), label) in
-            fates.iter().zip(settled).zip(accepted).zip(labels)
+        let Some(settled) = settle(&self.shared, &settles, until).await else { return };
+        for (((settle, settled), (_, accepted_at, _)), label) in
+            settles.iter().zip(settled).zip(tries).zip(labels)
         {
-            self.note(fate, settled, accepted_at, label);
+            self.note(&settle.fate, settled, accepted_at, label);
         }
     }
 
@@ -191,8 +189,8 @@ impl Round {
     async fn give_back(&self, orders: Vec<ClaimedOrder>, lease: Lease) {
         let count = orders.len() as u64;
         let unstarted = |order: ClaimedOrder| self.settle_of(order.place, lease, Fate::Unstarted);
-        let settles = orders.into_iter().map(unstarted).collect();
-        if settle(&self.shared, settles, lease.until).await.is_some() {
+        let settles: Vec<Settle> = orders.into_iter().map(unstarted).collect();
+        if settle(&self.shared, &settles, lease.until).await.is_some() {
             self.shared.figures.went_back(UNSTARTED, count);
             self.shared.with_turn(|turn| turn.due(self.sale.sale_no, count));
         }

@@ -9,12 +9,12 @@ use crate::ledger::{FaultKind, Settle, Settled};
 /// `None` when it was not recorded: the lease ends, and the next attempt finds what the store has.
 pub(super) async fn settle(
     shared: &Shared,
-    settles: Vec<Settle>,
+    settles: &[Settle],
     until: Duration,
 ) -> Option<Vec<Settled>> {
     let mut tries = 0;
     loop {
-        match shared.ledger.settle(settles.clone()).await {
+        match shared.ledger.settle(settles.to_vec()).await {
             Ok(settled) => return Some(settled),
             Err(fault) => {
                 shared.faulted("settle", &fault);

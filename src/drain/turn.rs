@@ -22,7 +22,7 @@ struct Entry {
     news: u64,
     /// Not asked for before this.
     held: Duration,
-    /// Orders may become due then.
+    /// Orders may become due then; one is asked for, and the answer says whether there are more.
     wake: Option<Duration>,
     in_ring: bool,
 }
@@ -92,7 +92,7 @@ impl Turn {
             let Some(entry) = self.sales.get_mut(&sale_no) else { continue };
             let mut due = entry.due;
             if entry.wake.is_some_and(|wake| wake <= now) {
-                (entry.wake, due) = (None, MANY);
+                (entry.wake, due) = (None, due.max(1));
                 entry.news += 1;
             }
             self.set(sale_no, due);
@@ -237,7 +237,7 @@ mod tests {
         assert!(turn.due_at(A, LATER - NOW / 2));
         assert_eq!((turn.take(NOW), turn.is_idle()), (None, true));
         assert_eq!(turn.next_at(), Some(LATER - NOW / 2));
-        assert_eq!(turn.take(LATER), Some(Next { sale_no: A, due: MANY }));
+        assert_eq!(turn.take(LATER), Some(Next { sale_no: A, due: 1 }));
         assert_eq!(turn.next_at(), None);
     }
 

@@ -1,0 +1,8 @@
+//! The whole drain in paused time, on the book and on a store in memory.
+
+mod book;
+mod faults;
+mod pace;
+mod plant;
+mod shop;
+mod turns;
