@@ -61,9 +61,6 @@ pub fn serve(
     served
 }
 
-/// How long a stop may take.
-const SHUTDOWN: std::time::Duration = std::time::Duration::from_secs(10);
-
 async fn run(
     settings: Settings,
     first_run: bool,
@@ -72,14 +69,14 @@ async fn run(
     let metrics = recorder::install()?;
     let mut signals =
         Signals::take().map_err(|error| StartError::runtime(format!("signals: {error}")))?;
-    let public = sockets::bind("public", settings.public)?;
+    let public = sockets::bind("public", settings.public.listen)?;
     let admin = sockets::bind("admin", settings.admin)?;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let engines = open(&settings, &clock).await?;
     let demo = prepare(&settings, &engines, first_run).await?;
     let started = Started { public: public.address, admin: admin.address, demo };
 
-    let process = Process::new(engines, SHUTDOWN);
+    let process = Process::new(engines, settings.public.timeouts.shutdown.0);
     process.start(&settings, &clock, metrics, admin.listen()?)?;
     announce(started);
     let outcome = tokio::select! {

@@ -12,6 +12,7 @@ mod meant;
 mod not_built;
 mod overrides;
 mod read;
+mod rules;
 mod said;
 mod sale;
 mod secrets;

@@ -10,7 +10,8 @@ use super::finding::Finding;
 use super::finding::Findings;
 use super::log::Log;
 use super::read::Reading;
-use super::said;
+use super::read::at;
+use super::rules;
 use super::said::Ledger;
 use super::said::Retention;
 use super::said::Said;
@@ -22,17 +23,25 @@ use super::source::Source;
 use crate::drain;
 use crate::http::admin::Access;
 use crate::http::admin::Tokens;
+use crate::http::config::AdminListener;
+use crate::http::config::Public;
+use crate::http::config::Queue;
+use crate::identity;
 use crate::order::TicketKey;
 
 /// Settings that were checked whole.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where buyers come in.
-    pub public: SocketAddr,
+    pub public: Public,
     /// Where operators come in.
     pub admin: SocketAddr,
     /// Which operators may.
     pub admin_access: Access,
+    /// Who a buyer is.
+    pub identity: identity::Config,
+    /// How much may wait.
+    pub queue: Queue,
     /// Keys that sign tickets, beside the ledger's own.
     pub ticket_keys: Vec<TicketKey>,
     /// The book of stock, limits and the queue.
@@ -60,6 +69,9 @@ pub(super) fn check(
 ) -> Option<Settings> {
     let sales = std::mem::take(&mut reading.sales);
     let mut relations = Relations { reading, source, findings };
+    for (key, message) in rules::broken(&said) {
+        relations.broken(&[key], &message);
+    }
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
@@ -67,10 +79,17 @@ pub(super) fn check(
     let admin_access = relations.admin_access(&said.admin);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
     let sales = sale::checked(sales, source, relations.findings);
+    for (span, sale) in &sales {
+        for message in rules::doubts(sale, &said) {
+            relations.findings.add(Finding::warning(at(source, span.clone()), message));
+        }
+    }
     Some(Settings {
-        public: said.public.listen,
+        public: said.public,
         admin: said.admin.listen,
         admin_access: admin_access?,
+        identity: said.identity,
+        queue: said.queue,
         ticket_keys,
         ledger: said.ledger,
         drain: said.drain,
@@ -109,7 +128,7 @@ impl Relations<'_, '_, '_> {
     }
 
     /// Who may use the admin listener; `None` when that was refused.
-    fn admin_access(&mut self, admin: &said::Admin) -> Option<Access> {
+    fn admin_access(&mut self, admin: &AdminListener) -> Option<Access> {
         let tokens = match &admin.token_file {
             None => None,
             Some(file) => match Tokens::read(file) {

@@ -20,7 +20,7 @@ use super::said::Said;
 pub(super) const PREFIX: &str = "FOREBAY_";
 
 /// Variables with our prefix that are no settings.
-const NOT_SETTINGS: [&str; 3] = ["FOREBAY_CONFIG", "FOREBAY_ADMIN", "FOREBAY_TOKEN_FILE"];
+const NOT_SETTINGS: [&str; 3] = ["FOREBAY_CONFIG", "FOREBAY_ADMIN_URL", "FOREBAY_TOKEN_FILE"];
 
 /// Variables with this prefix belong to tests.
 const TESTS: &str = "FOREBAY_TEST_";

@@ -1,12 +1,16 @@
 //! Every section of the settings, as it is read; each component owns its own.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::log::Log;
 use crate::drain;
+use crate::http::config::AdminListener;
+use crate::http::config::Limits;
+use crate::http::config::Public;
+use crate::http::config::Queue;
+use crate::identity;
 use crate::ledger::embedded;
 use crate::store::simulated;
 use crate::units::Span;
@@ -16,52 +20,17 @@ use crate::units::Span;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Said {
     pub(super) public: Public,
-    pub(super) admin: Admin,
+    pub(super) admin: AdminListener,
+    pub(super) identity: identity::Config,
     pub(super) tickets: Tickets,
+    pub(super) limits: Limits,
     pub(super) ledger: Ledger,
+    pub(super) queue: Queue,
     pub(super) drain: drain::Config,
     pub(super) retry: drain::Retry,
     pub(super) store: Store,
     pub(super) retention: Retention,
     pub(super) log: Log,
-}
-
-/// `[public]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Public {
-    pub(super) listen: SocketAddr,
-}
-
-impl Default for Public {
-    fn default() -> Self {
-        Self { listen: SocketAddr::from(([0, 0, 0, 0], 8080)) }
-    }
-}
-
-/// `[admin]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Admin {
-    /// The listener's address.
-    pub(super) listen: SocketAddr,
-    /// Who may use it.
-    pub(super) token_file: Option<PathBuf>,
-    /// Names under which browsers may reach it.
-    pub(super) hosts: Vec<String>,
-    /// `/metrics` needs no token.
-    pub(super) metrics_open: bool,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 9180)),
-            token_file: None,
-            hosts: Vec::new(),
-            metrics_open: true,
-        }
-    }
 }
 
 /// `[tickets]`.

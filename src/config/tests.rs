@@ -202,16 +202,164 @@ fn the_manual_holds_every_key_with_its_default() {
     assert_eq!(findings.sorted(), [], "the manual names only keys that there are");
     let default = said::Said::default();
     assert_eq!(format!("{said:#?}"), format!("{default:#?}"), "its values are the defaults");
-    let mut section = "";
+    let (mut section, mut sections) = ("", Vec::new());
     let mut written = Vec::new();
     for line in MANUAL.lines() {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name;
+            sections.push(name);
         } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") {
             written.push(format!("{section}.{key}"));
         }
     }
     for key in known::keys_of::<said::Said>() {
+        if not_built::key(&key).is_some() {
+            assert!(!written.contains(&key), "{key} is shown as if it were built");
+            continue;
+        }
         assert!(written.contains(&key), "{key} is not in config/forebay.toml");
     }
+    for key in sale::keys().into_iter().filter(|key| !sale::NOT_BUILT.contains(&key.as_str())) {
+        assert!(MANUAL.contains(&format!("\n#{key} = ")), "{key} of [[sale]] is not in the manual");
+    }
+    let mut named = sections.clone();
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named.len(), sections.len(), "each section stands there once");
+}
+
+#[test]
+fn the_manuals_examples_are_right() {
+    let start = MANUAL.find("#[[sale]]").unwrap();
+    let sale: String = MANUAL[start..]
+        .lines()
+        .filter_map(|line| line.strip_prefix('#'))
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let loaded = load_text(&sale);
+    assert_eq!(loaded.findings, []);
+    assert_eq!(loaded.settings.unwrap().sales[0].name.as_str(), "phones");
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    let text = "[public.limits]\nconnections_per_address = 5\nstreams = 1\n[identity]\nmode = \"jwt\"\n\
+                issuer = \"https://a\"\n[limits]\nper_buyer = \"5/s\"\nper_address = \"unlimited\"\n\
+                gateway_burst = 3\n[ledger]\nengine = \"redis\"\n[ledger.redis]\nurl = \"redis://:p@h\"\n\
+                [drain]\nadaptive = true\nfloor = \"1/s\"\n[store]\nkind = \"mysql\"\n[store.http]\n\
+                url = \"http://a\"\n";
+    let loaded = load_text(text);
+    let found = placed(&loaded);
+    let lines: Vec<usize> = found.iter().map(|(line, ..)| *line).collect();
+    assert_eq!(lines, [2, 3, 5, 6, 8, 10, 12, 13, 16, 17, 19, 20], "{found:#?}");
+    assert!(found.iter().all(|(.., message)| message.contains("not built yet")), "{found:#?}");
+    let set =
+        load_all("", &[("FOREBAY_LIMITS__PER_BUYER", "5/s"), ("FOREBAY_STORE__KIND", "http")], &[]);
+    assert!(set.findings.iter().all(|finding| finding.message.contains("not built yet")));
+    assert_eq!(set.findings.len(), 2);
+}
+
+#[test]
+fn keys_that_clash_are_told_together() {
+    let table: &[(&str, usize, &[&str])] = &[
+        ("[drain]\nlease = \"5s\"\n", 2, &["drain.lease", "drain.attempt_timeout"]),
+        ("[drain]\nattempt_timeout = \"9s\"\n", 2, &["drain.lease", "drain.attempt_timeout"]),
+        ("[admin]\nlisten = \"127.0.0.1:8080\"\n", 2, &["public.listen", "admin.listen"]),
+        ("[public]\nlisten = \"127.0.0.1:9180\"\n", 2, &["public.listen", "admin.listen"]),
+        ("[admin]\nlisten = \"0.0.0.0:9180\"\n", 2, &["token_file"]),
+        ("[admin]\ntoken_file = \"/nowhere/tokens\"\n", 2, &["/nowhere/tokens"]),
+        ("[tickets]\nkey_files = [\"/nowhere/key\"]\n", 2, &["/nowhere/key"]),
+        ("[drain]\nrate = \"0/s\"\n", 2, &["0 is refused"]),
+        ("[drain]\nrate = 200\n", 2, &["a rate is written like"]),
+        ("[drain]\nrate = nan\n", 2, &["a rate is written like"]),
+        ("[drain]\nrate = \"1000000000000/s\"\n", 2, &["at most 1000000"]),
+        ("[drain]\nworkers = 0\n", 2, &["drain.workers"]),
+        ("[drain]\nburst = 0\n", 2, &["drain.burst"]),
+        ("[drain]\nbatch = 1000000000\n", 2, &["drain.batch"]),
+        ("[drain]\nlease = \"0s\"\n", 2, &["drain.lease"]),
+        ("[drain]\nattempt_timeout = \"0s\"\n", 2, &["drain.attempt_timeout"]),
+        ("[retry]\nattempts = 0\n", 2, &["retry.attempts"]),
+        ("[public]\nlisten = \"0.0.0.0:99999\"\n", 2, &["public.listen"]),
+        ("[public.timeouts]\nidle = \"0s\"\n", 2, &["public.timeouts.idle", "more than zero"]),
+        ("[ledger.embedded]\nsegment_size = \"1KiB\"\n", 2, &["at least 4KiB"]),
+    ];
+    for (text, line, words) in table {
+        let loaded = load_text(text);
+        let found = placed(&loaded);
+        assert!(loaded.settings.is_none(), "{text}");
+        let said = |(at, _, message): &(usize, usize, &str)| {
+            at == line && words.iter().all(|word| message.contains(word))
+        };
+        assert!(found.iter().any(said), "{text}\n{found:#?}");
+    }
+}
+
+#[test]
+fn what_was_refused_breaks_no_rule_besides() {
+    let loaded = load_text("[drain]\nlease = \"soon\"\nattempt_timeout = \"20s\"\n");
+    assert_eq!(placed(&loaded).len(), 1, "{:#?}", loaded.findings);
+}
+
+#[test]
+fn an_address_of_ipv6_is_taken() {
+    let loaded = load_text("[public]\nlisten = \"[::1]:8080\"\n[admin]\nlisten = \"[::1]:9180\"\n");
+    assert_eq!(loaded.findings, []);
+}
+
+#[test]
+fn a_sale_that_will_not_go_as_meant_is_a_warning() {
+    let text = "[[sale]]\nname = \"big\"\nlimit_per_buyer = 60000\ndrain_rate = \"100/s\"\n\
+                items = [{ sku = \"a\", stock = 50000 }]\n[[sale]]\nname = \"small\"\n\
+                items = [{ sku = \"a\", stock = 30000 }]\n";
+    let loaded = load_text(text);
+    assert_eq!(loaded.settings.as_ref().unwrap().sales.len(), 2);
+    let found = placed(&loaded);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].2.contains("limit_per_buyer (60000)"));
+    assert!(found[1].2.contains("50000 units at 100/s take 500s"), "{found:#?}");
+}
+
+#[test]
+fn a_number_a_list_and_a_choice_can_come_from_the_environment() {
+    let loaded = load_all(
+        "",
+        &[
+            ("FOREBAY_PUBLIC__LIMITS__CONNECTIONS", "1000"),
+            ("FOREBAY_PUBLIC__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]"),
+            ("FOREBAY_ADMIN__METRICS_OPEN", "false"),
+            ("FOREBAY_DRAIN__BURST", "7"),
+            ("FOREBAY_DRAIN__BATCH", "auto"),
+            ("FOREBAY_LEDGER__EMBEDDED__DIRECTORY", "42"),
+        ],
+        &[],
+    );
+    assert_eq!(loaded.findings, []);
+    let settings = loaded.settings.unwrap();
+    assert_eq!(settings.public.limits.connections, 1000);
+    assert_eq!(settings.public.trusted_proxies.len(), 1);
+    assert_eq!(settings.drain.burst(), Some(7));
+    assert_eq!(settings.ledger.embedded.directory, PathBuf::from("42"));
+    for (name, value, message) in [
+        ("FOREBAY_DRAIN__WORKERS", "-1", "-1"),
+        ("FOREBAY_DRAIN__WORKERS", "many", "many"),
+        ("FOREBAY_DRAIN__RATE", "200", "a rate is written like"),
+        ("FOREBAY_ADMIN__METRICS_OPEN", "yes", "boolean"),
+        ("FOREBAY_PUBLIC__LISTEN", "nowhere", "invalid socket address"),
+    ] {
+        let loaded = load_all("", &[(name, value)], &[]);
+        let shown = loaded.findings[0].to_string();
+        assert!(
+            loaded.settings.is_none() && shown.starts_with(&format!("error: {name}: ")),
+            "{shown}"
+        );
+        assert!(shown.contains(message), "{shown}");
+    }
+}
+
+#[test]
+fn variables_of_tests_and_of_the_command_line_are_no_settings() {
+    let names = ["FOREBAY_CONFIG", "FOREBAY_TEST_SEED", "FOREBAY_ADMIN_URL", "FOREBAY_TOKEN_FILE"];
+    let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
+    assert_eq!(load_all("", &variables, &[]).findings, []);
 }
