@@ -10,6 +10,7 @@ mod failure;
 mod logs;
 mod operations;
 mod process;
+mod public;
 mod recorder;
 mod sales;
 mod signals;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 
 use engines::Engines;
 pub use failure::{StartError, StartKind};
-use process::Process;
+use process::{Process, Sockets};
 use signals::Signals;
 
 use crate::clock::SharedClock;
@@ -76,8 +77,8 @@ async fn run(
     let demo = prepare(&settings, &engines, first_run).await?;
     let started = Started { public: public.address, admin: admin.address, demo };
 
-    let process = Process::new(engines, settings.public.timeouts.shutdown.0);
-    process.start(&settings, &clock, metrics, admin.listen()?)?;
+    let process = Process::new(engines, &settings);
+    process.start(&settings, &clock, metrics, Sockets { public, admin }).await?;
     announce(started);
     let outcome = tokio::select! {
         code = signals.stop() => {

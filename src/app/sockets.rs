@@ -9,7 +9,6 @@ use socket2::Protocol;
 use socket2::SockRef;
 use socket2::Socket;
 use socket2::Type;
-use tokio::net::TcpListener;
 
 use super::StartError;
 
@@ -46,15 +45,14 @@ pub(super) fn bind(name: &'static str, wanted: SocketAddr) -> Result<Bound, Star
 }
 
 impl Bound {
-    /// Starts to listen; inside the runtime that accepts.
+    /// Starts to listen.
     ///
     /// # Errors
     /// When somebody else listens there.
-    pub(super) fn listen(self) -> Result<TcpListener, StartError> {
+    pub(super) fn listen(self) -> Result<std::net::TcpListener, StartError> {
         let listening = SockRef::from(&self.socket).listen(BACKLOG);
         listening.map_err(|error| refused(self.name, self.address, &error))?;
-        let (name, address) = (self.name, self.address);
-        TcpListener::from_std(self.socket.into()).map_err(|error| refused(name, address, &error))
+        Ok(self.socket.into())
     }
 }
 
@@ -74,8 +72,8 @@ fn refused(name: &str, wanted: SocketAddr, error: &std::io::Error) -> StartError
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn an_address_in_use_is_refused_in_a_sentence() {
+    #[test]
+    fn an_address_in_use_is_refused_in_a_sentence() {
         let bound = bind("public", "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = bound.address;
         let listener = bound.listen().unwrap();

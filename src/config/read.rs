@@ -218,6 +218,9 @@ fn as_text(path: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
 /// Errors of the parser may be written over several lines and in its own words; findings are sentences.
 pub(super) fn one_line(message: &str) -> String {
     match message {
+        "invalid socket address syntax" => {
+            "write an address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"".to_owned()
+        }
         "wanted string or table" => "write one of its words, in quotes".to_owned(),
         _ => message.split_whitespace().collect::<Vec<_>>().join(" "),
     }

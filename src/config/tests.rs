@@ -345,7 +345,7 @@ fn a_number_a_list_and_a_choice_can_come_from_the_environment() {
         ("FOREBAY_DRAIN__WORKERS", "many", "many"),
         ("FOREBAY_DRAIN__RATE", "200", "a rate is written like"),
         ("FOREBAY_ADMIN__METRICS_OPEN", "yes", "boolean"),
-        ("FOREBAY_PUBLIC__LISTEN", "nowhere", "invalid socket address"),
+        ("FOREBAY_PUBLIC__LISTEN", "nowhere", "an address and a port"),
     ] {
         let loaded = load_all("", &[(name, value)], &[]);
         let shown = loaded.findings[0].to_string();
