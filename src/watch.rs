@@ -1,6 +1,7 @@
 //! Follows the ledger's tail and keeps what a gateway remembers: sales, holders, latches, the queue's cursor,
 //! the drain's settings. Written by one task, read by every request; a read never waits for the ledger.
 
+mod meters;
 mod queue;
 mod sale;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+pub use meters::{Admission, Admissions};
 pub use queue::Standing;
 pub use sale::{Forsale, SaleView};
 
@@ -118,39 +120,48 @@ impl Watch {
         self.drain.load_full()
     }
 
+    /// Whether nothing goes to the store now.
+    #[must_use]
+    pub fn drain_paused(&self) -> bool {
+        self.drain.load().paused
+    }
+
     /// Whether a read of the tail that began at or after `since` has reached its end.
     #[must_use]
     pub fn caught_up(&self, since: Timestamp) -> bool {
         self.caught_up.load(Ordering::Acquire) >= since.0
     }
 
-    /// The rate at which this sale's orders go to the store, a second: its share of the drain's.
-    #[must_use]
-    pub fn rate(&self, sale: &SaleView) -> f64 {
+    /// Each sale's share of the drain's rate, and what its backlog may be by that.
+    fn share_out(&self) {
         let sales = self.sales.load();
-        let others = sales
-            .by_no
-            .values()
-            .filter(|other| other.sale_no() != sale.sale_no() && other.waiting() > 0)
-            .count();
-        let share = self.drain.load().rate.as_per_second()
-            / f64::from(u32::try_from(others + 1).unwrap_or(u32::MAX));
-        let own = sale.terms().doc.terms.drain_rate;
-        own.map_or(share, |own| share.min(own.as_per_second()))
+        let busy = sales.by_no.values().filter(|sale| sale.waiting() > 0).count();
+        for sale in sales.by_no.values() {
+            let sharing = busy + usize::from(sale.waiting() == 0);
+            let all = self.drain.load().rate.as_per_second();
+            let share = all / f64::from(u32::try_from(sharing).unwrap_or(u32::MAX));
+            let own = sale.terms().doc.terms.drain_rate;
+            let rate = own.map_or(share, |own| share.min(own.as_per_second()));
+            sale.set_pace(rate, self.backlog_at(rate));
+        }
     }
 
-    /// What the sale's backlog may be: `min(capacity, max_wait × its share of the rate)`, and the memory.
-    #[must_use]
-    pub fn backlog_bound(&self, sale: &SaleView) -> Bound {
-        let by_wait = self.rate(sale) * self.bound.max_wait.as_secs_f64();
+    /// `min(capacity, max_wait × rate)`, and the memory.
+    fn backlog_at(&self, rate: f64) -> u64 {
+        let by_wait = rate * self.bound.max_wait.as_secs_f64();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float saturates when it is cast, and rates are above zero"
         )]
         let by_wait = (by_wait as u64).max(1);
-        let by_memory = self.bound.memory / ORDER_BYTES;
-        Bound { orders: by_wait.min(self.bound.capacity).min(by_memory), bytes: self.bound.memory }
+        by_wait.min(self.bound.capacity).min(self.bound.memory / ORDER_BYTES)
+    }
+
+    /// What the sale's backlog may be.
+    #[must_use]
+    pub fn backlog_bound(&self, sale: &SaleView) -> Bound {
+        Bound { orders: sale.backlog(), bytes: self.bound.memory }
     }
 
     /// Readiness: what is remembered follows the ledger.
@@ -175,6 +186,7 @@ impl Watch {
         }
         self.sales.store(Arc::new(loaded));
         self.drain.store(Arc::new(drain));
+        self.share_out();
         self.caught_up.store(began.0, Ordering::Release);
         Ok(tail)
     }
@@ -258,6 +270,9 @@ impl Follower {
                 for entry in &entries {
                     self.watch.apply(entry);
                     self.after = entry.id;
+                }
+                if !entries.is_empty() {
+                    self.watch.share_out();
                 }
                 if entries.len() < ENTRIES {
                     self.watch.caught_up.store(began.0, Ordering::Release);

@@ -17,21 +17,19 @@ use tokio::net::TcpListener;
 use crate::output;
 
 /// A ticket, in length: 43 bytes as base64url.
-const TICKET: &str = "bare-hyper-makes-no-tickets-but-they-are-as-long-as-this-0";
+const LOCATION_LIKE: &str =
+    "/v1/tickets/bare-hyper-makes-no-tickets-but-they-are-as-long-as-this-0";
 
 /// Serves until the process is ended. Prints its address, so that its parent knows when it is there.
-pub async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
+pub async fn serve(listen: SocketAddr, body_bytes: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).await?;
     output::line(format_args!("listening on {}", listener.local_addr()?));
-    let body = Bytes::from(format!(
-        r#"{{"ticket":"{TICKET}","state":"queued","position":100000,"eta_ms":200000,"poll_after_ms":10000,"durability":"disk"}}"#
-    ));
-    let location = HeaderValue::from_str(&format!("/v1/tickets/{TICKET}"))?;
+    let body = Bytes::from(vec![b' '; body_bytes]);
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (body, location) = (body.clone(), location.clone());
-        let service = service_fn(move |request| answer(request, body.clone(), location.clone()));
+        let body = body.clone();
+        let service = service_fn(move |request| answer(request, body.clone()));
         // A connection's end is the client's business; the yardstick has nothing to report.
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
@@ -40,7 +38,6 @@ pub async fn serve(listen: SocketAddr) -> anyhow::Result<()> {
 async fn answer(
     request: Request<Incoming>,
     body: Bytes,
-    location: HeaderValue,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     // A body that breaks off ends its connection; either way it has been drained.
     let _ = request.into_body().collect().await;
@@ -49,6 +46,6 @@ async fn answer(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(LOCATION, location);
+    headers.insert(LOCATION, HeaderValue::from_static(LOCATION_LIKE));
     Ok(response)
 }

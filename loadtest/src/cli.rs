@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::prove::{self, Proof};
 use crate::run::{Ended, Scenario, print};
@@ -32,6 +34,9 @@ enum Command {
         /// Where to listen
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
+        /// Length of the body of its answers
+        #[arg(long, default_value_t = 165)]
+        body_bytes: usize,
     },
 }
 
@@ -51,19 +56,28 @@ pub fn main() -> ExitCode {
 
 fn execute(command: Command) -> anyhow::Result<Ended> {
     // The generator runs on one thread: on a small machine a second one only takes from the gateway.
-    let mut one_thread = tokio::runtime::Builder::new_current_thread();
+    let one_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
         Command::Run(scenario) => {
-            let runtime = one_thread.enable_all().build()?;
-            let done = runtime.block_on(scenario.run())?;
+            let done = one_thread()?.block_on(until_interrupted(scenario.run()))?;
             print(&done, scenario.json);
             Ok(done.ended())
         }
-        Command::Prove(proof) => one_thread.enable_all().build()?.block_on(prove::prove(&proof)),
-        Command::Bare { listen } => {
+        Command::Prove(proof) => one_thread()?.block_on(until_interrupted(prove::prove(&proof))),
+        Command::Bare { listen, body_bytes } => {
             let mut two_workers = tokio::runtime::Builder::new_multi_thread();
             let runtime = two_workers.worker_threads(2).enable_all().build()?;
-            runtime.block_on(bare::serve(listen)).map(|()| Ended::Held)
+            runtime.block_on(bare::serve(listen, body_bytes)).map(|()| Ended::Held)
         }
+    }
+}
+
+/// Gives up at SIGINT and SIGTERM by dropping the work, and with it every process that it started.
+async fn until_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+        _ = terminated.recv() => Err(anyhow!("terminated")),
     }
 }

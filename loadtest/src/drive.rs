@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
+use crate::alarm::Alarm;
 use crate::clock;
 use crate::form::OrderForm;
 use crate::target::Target;
@@ -114,7 +115,8 @@ pub fn look<R>(recorder: &Mutex<R>) -> MutexGuard<'_, R> {
 struct Run<R> {
     drive: Drive,
     start: Instant,
-    asks: Mutex<Line>,
+    /// A turnstile: who holds it waits until his order is due, so one alarm serves all connections.
+    line: tokio::sync::Mutex<Line>,
     recorder: Shared<R>,
     exhausted: AtomicBool,
 }
@@ -123,26 +125,37 @@ struct Run<R> {
 struct Line {
     asks: Box<dyn Iterator<Item = u64> + Send>,
     nth: u64,
+    alarm: Alarm,
 }
 
 impl Drive {
     /// Sends every ask once and returns when each has its answer or is known to have none.
+    ///
+    /// The clock starts when the connections stand: making them is no part of any latency.
     pub async fn run<W: Wire, R: Recorder>(
         &self,
         asks: impl Iterator<Item = u64> + Send + 'static,
         recorder: Shared<R>,
     ) -> Driven {
-        let start = clock::now();
-        let asks = Mutex::new(Line { asks: Box::new(asks), nth: 0 });
-        let exhausted = AtomicBool::new(false);
-        let run = Arc::new(Run { drive: self.clone(), start, asks, recorder, exhausted });
-        let mut slots = JoinSet::new();
+        let mut connecting = JoinSet::new();
         for _ in 0..self.connections {
-            slots.spawn(slot::<W, R>(Arc::clone(&run)));
+            let drive = self.clone();
+            connecting.spawn(async move { drive.connect::<W>(|| false).await });
         }
+        let wires = connecting.join_all().await;
+        let line = Line { asks: Box::new(asks), nth: 0, alarm: Alarm::default() };
+        let line = tokio::sync::Mutex::new(line);
+        let (start, exhausted) = (clock::now(), AtomicBool::new(false));
+        let run = Arc::new(Run { drive: self.clone(), start, line, recorder, exhausted });
         let mut driven = Driven::default();
-        while let Some(ended) = slots.join_next().await {
-            let part = ended.expect("a slot must not panic: its recorder and wire do not");
+        let mut slots = JoinSet::new();
+        for wire in wires {
+            match wire {
+                Some(wire) => drop(slots.spawn(slot::<W, R>(Arc::clone(&run), wire))),
+                None => driven.connections_lost += 1,
+            }
+        }
+        for part in slots.join_all().await {
             driven.sends += part.sends;
             driven.late += part.late;
             driven.waited += part.waited;
@@ -151,29 +164,39 @@ impl Drive {
         driven.elapsed = clock::now() - start;
         driven
     }
+
+    /// Connects, again and again while the gateway is away, until there is nothing left to send.
+    async fn connect<W: Wire>(&self, exhausted: impl Fn() -> bool) -> Option<W> {
+        let until = clock::now() + self.patience;
+        while !exhausted() && clock::now() < until {
+            let connecting = W::connect(&self.target, &self.form);
+            if let Ok(Ok(wire)) = timeout(self.patience, connecting).await {
+                return Some(wire);
+            }
+            sleep(RECONNECT_EVERY).await;
+        }
+        None
+    }
 }
 
-async fn slot<W: Wire, R: Recorder>(run: Arc<Run<R>>) -> Driven {
+async fn slot<W: Wire, R: Recorder>(run: Arc<Run<R>>, first: W) -> Driven {
     let drive = &run.drive;
     let mut done = Driven::default();
-    let mut kept: Option<W> = None;
+    let mut kept = Some(first);
+    let exhausted = || run.exhausted.load(Ordering::Relaxed);
     loop {
         let mut wire = match kept.take() {
             Some(wire) => wire,
-            None => match connect(&run).await {
+            None => match drive.connect(exhausted).await {
                 Some(wire) => wire,
                 None => {
-                    done.connections_lost += usize::from(!run.exhausted.load(Ordering::Relaxed));
+                    done.connections_lost += usize::from(!exhausted());
                     return done;
                 }
             },
         };
-        let Some((nth, ask)) = next(&run) else { return done };
         let free = clock::now();
-        let intended = drive.arrivals.intended(run.start, nth, free);
-        if intended > free {
-            sleep_until(intended.into()).await;
-        }
+        let Some((ask, intended)) = due(&run, free).await else { return done };
         let sent = clock::now();
         let exchanged = timeout(drive.patience, wire.exchange(ask)).await;
         let received = clock::now();
@@ -189,26 +212,15 @@ async fn slot<W: Wire, R: Recorder>(run: Arc<Run<R>>) -> Driven {
     }
 }
 
-fn next<R>(run: &Run<R>) -> Option<(u64, u64)> {
-    let mut line = run.asks.lock().unwrap_or_else(PoisonError::into_inner);
+/// Takes the next ask and waits until it is due.
+async fn due<R>(run: &Run<R>, free: Instant) -> Option<(u64, Instant)> {
+    let mut line = run.line.lock().await;
     let Some(ask) = line.asks.next() else {
         run.exhausted.store(true, Ordering::Relaxed);
         return None;
     };
-    let nth = line.nth;
+    let intended = run.drive.arrivals.intended(run.start, line.nth, free);
     line.nth += 1;
-    Some((nth, ask))
-}
-
-/// Connects, again and again while the gateway is away; gives up when nothing is left to send.
-async fn connect<W: Wire, R>(run: &Run<R>) -> Option<W> {
-    let Drive { target, form, patience, .. } = &run.drive;
-    let until = clock::now() + *patience;
-    while !run.exhausted.load(Ordering::Relaxed) && clock::now() < until {
-        if let Ok(Ok(wire)) = timeout(*patience, W::connect(target, form)).await {
-            return Some(wire);
-        }
-        sleep(RECONNECT_EVERY).await;
-    }
-    None
+    line.alarm.until(intended).await;
+    Some((ask, intended))
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod alarm;
 pub mod bare;
 pub mod call;
 pub mod cli;

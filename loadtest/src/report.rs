@@ -17,6 +17,7 @@ pub fn row(name: &str, value: impl std::fmt::Display) {
 
 /// The verdict as rows, with the first findings in words.
 pub fn judgement(judgement: &Judgement) {
+    row("witnesses heard", judgement.witnesses.join(", "));
     row("accepted", judgement.accepted);
     for (code, asks) in &judgement.refused {
         row(&format!("refused: {code}"), asks);

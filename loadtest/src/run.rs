@@ -26,7 +26,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Args)]
 pub struct Scenario {
     /// The gateway's public listener, like http://127.0.0.1:8080
-    #[arg(long)]
+    #[arg(long, value_parser = url)]
     pub target: String,
     /// The sale
     #[arg(long, default_value = "demo")]
@@ -53,7 +53,7 @@ pub struct Scenario {
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
     pub patience: f64,
     /// The admin listener, like http://127.0.0.1:9180: the verdict then hears the ledger too
-    #[arg(long)]
+    #[arg(long, value_parser = url)]
     pub admin: Option<String>,
     /// File that holds the admin token
     #[arg(long, requires = "admin")]
@@ -79,6 +79,10 @@ pub struct Scenario {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn url(text: &str) -> Result<String, String> {
+    Target::check(text).map(|_| text.to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -147,11 +151,11 @@ impl Scenario {
         let sending = drive.run::<FullWire, History>(0..orders, history.clone());
         let driven = with_progress(sending, &history, orders).await;
         recover::<FullWire>(&drive, &history, drive.patience).await;
-        let evidence = self.evidence(admin.as_ref()).await?;
-        let judgement = judge(&look(&history), &crowd, &evidence);
         if let Some(path) = &self.history {
             look(&history).write_ndjson(&drive.form, path)?;
         }
+        let evidence = self.evidence(admin.as_ref()).await?;
+        let judgement = judge(&look(&history), &crowd, &evidence);
         let missed = self.missed(&look(&history), &driven, orders);
         Ok(Done { history, driven, judgement, missed })
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 
 /// A resolved HTTP origin.
 #[derive(Debug, Clone)]
@@ -14,17 +14,22 @@ pub struct Target {
 }
 
 impl Target {
+    /// Refuses what is not `http://host[:port]`, before anything is sent.
+    pub fn check(url: &str) -> Result<String, String> {
+        match url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) {
+            None => Err("only http:// is spoken; give the gateway's own listener".to_owned()),
+            Some(host) if host.is_empty() || host.contains(['/', '@', '?', ' ']) => {
+                Err("give scheme, host and port only, like http://127.0.0.1:8080".to_owned())
+            }
+            Some(host) => Ok(host.to_owned()),
+        }
+    }
+
     /// Resolves `http://host[:port]`.
     pub async fn resolve(url: &str) -> anyhow::Result<Self> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            bail!("{url}: only http:// is spoken; give the gateway's own listener");
-        };
-        let host = rest.trim_end_matches('/');
-        if host.is_empty() || host.contains('/') {
-            bail!("{url}: give scheme, host and port only, like http://127.0.0.1:8080");
-        }
+        let host = Self::check(url).map_err(|wrong| anyhow!("{url}: {wrong}"))?;
         let with_port = if host.rsplit(']').next().is_some_and(|tail| tail.contains(':')) {
-            host.to_owned()
+            host.clone()
         } else {
             format!("{host}:80")
         };
@@ -33,12 +38,27 @@ impl Target {
             .with_context(|| format!("{url}: the host cannot be resolved"))?
             .next()
             .with_context(|| format!("{url}: the host has no address"))?;
-        Ok(Self { address, host: host.to_owned() })
+        Ok(Self { address, host })
     }
 }
 
 impl From<SocketAddr> for Target {
     fn from(address: SocketAddr) -> Self {
         Self { address, host: address.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        for good in ["http://127.0.0.1:8080", "http://localhost/", "http://[::1]:80"] {
+            assert!(Target::check(good).is_ok(), "{good}");
+        }
+        for bad in ["https://shop", "shop:80", "http://", "http://shop/path", "http://a@shop"] {
+            assert!(Target::check(bad).is_err(), "{bad}");
+        }
     }
 }

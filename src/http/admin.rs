@@ -28,6 +28,7 @@ mod token;
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::body::Body as _;
@@ -35,7 +36,7 @@ use hyper::header::{
     CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Uri};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use access::Denied;
@@ -87,26 +88,27 @@ impl fmt::Debug for Parts {
     }
 }
 
-/// The admin listener's answers; the sockets are the caller's.
-#[derive(Debug)]
+/// The admin listener's answers; the sockets are the caller's. A clone is the same listener.
+#[derive(Clone, Debug)]
 pub struct Admin {
-    parts: Parts,
-    gauges: Gauges,
+    parts: Arc<Parts>,
+    gauges: Arc<Gauges>,
 }
 
 impl Admin {
     /// A listener with its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts, gauges: Gauges::default() }
+        Self { parts: Arc::new(parts), gauges: Arc::default() }
     }
 
     /// Answers one request of `peer`.
-    pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Reply
     where
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let began = self.parts.clock.monotonic();
         let (head, body) = request.into_parts();
         let mut reply = match self.answer(&head, body, peer).await {
             Ok(reply) => reply,
@@ -124,6 +126,8 @@ impl Admin {
                 reply.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
         }
+        let took = self.parts.clock.monotonic().saturating_sub(began);
+        gauges::request(Resource::find(head.uri.path()), &head.method, reply.status(), took);
         reply
     }
 
@@ -140,9 +144,7 @@ impl Admin {
         self.parts.access.hosts.check(&head.uri, head.version, &head.headers)?;
         let resource = Resource::find(head.uri.path());
         let who = self.parts.access.who(resource, &head.headers)?;
-        let resource = resource.ok_or_else(|| {
-            Problem::new("not_found", "GET /openapi.json lists the paths of this listener")
-        })?;
+        let resource = resource.ok_or_else(no_resource)?;
         let method = &head.method;
         if *method == Method::OPTIONS {
             return Ok(reply::allowed(resource.allow()));
@@ -165,13 +167,36 @@ impl Admin {
             _ => body::BODY_MAX,
         };
         let given = body::read(&head.headers, body, max).await;
-        let done = match &given {
-            Ok(given) => self.change(resource, given).await,
-            Err(problem) => Err(problem.clone()),
-        };
-        let given = given.as_deref().unwrap_or_default();
-        audit(who, peer, resource, given, &done);
-        done
+        self.changed(head.uri.clone(), given, who.to_owned(), peer).await
+    }
+
+    /// Makes a change and tells the audit log, in a task of its own: a client that goes away meanwhile can
+    /// neither leave a change half made nor keep it out of the log.
+    async fn changed(
+        &self,
+        uri: Uri,
+        given: Result<Bytes, Problem>,
+        who: String,
+        peer: SocketAddr,
+    ) -> Result<Reply, Problem> {
+        let admin = self.clone();
+        let change = tokio::spawn(async move {
+            let resource = Resource::find(uri.path()).ok_or_else(no_resource)?;
+            let body = given.as_deref().unwrap_or_default();
+            let done = match &given {
+                Ok(given) => admin.change(resource, given).await,
+                Err(problem) => Err(problem.clone()),
+            };
+            audit(&who, peer, resource, body, &done);
+            done
+        });
+        change.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a change ended in the middle");
+            Err(Problem::new(
+                "internal",
+                "the change ended in the middle: see the log, then ask again",
+            ))
+        })
     }
 
     async fn read(&self, resource: Resource<'_>, query: &Query<'_>) -> Result<Reply, Problem> {
@@ -216,6 +241,10 @@ impl Admin {
     }
 }
 
+fn no_resource() -> Problem {
+    Problem::new("not_found", "GET /openapi.json lists the paths of this listener")
+}
+
 /// Known methods that the resource has not are 405; the others are 501.
 fn wrong_method(method: &Method, allow: &'static str) -> Problem {
     let known = [
@@ -255,9 +284,9 @@ fn audit(
         who,
         %peer,
         what = resource.change(),
-        sale = ?resource.sale(),
-        order = ?resource.order(),
-        ?given,
+        sale = resource.sale(),
+        order = resource.order(),
+        given = &*given,
         status = status.as_u16(),
         outcome,
         "change"
@@ -265,7 +294,7 @@ fn audit(
 }
 
 /// Conflicts become problems under their own codes; every other answer is passed on.
-fn changed(answer: Changed) -> Result<Changed, Problem> {
+fn agreed(answer: Changed) -> Result<Changed, Problem> {
     match answer {
         Changed::Conflict { code, detail } => Err(Problem::new(code, detail)),
         other => Ok(other),

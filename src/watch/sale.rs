@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use dashmap::DashSet;
 
+use super::meters::Admissions;
 use super::queue::{Queue, Standing};
 use crate::clock::Timestamp;
 use crate::ledger::{Level, SaleDoc, SaleSnapshot};
@@ -103,6 +104,12 @@ pub struct SaleView {
     queue: Mutex<Queue>,
     /// Orders that wait, as of the last batch.
     waiting: AtomicU64,
+    /// Orders a second that go to the store, as the bits of a float.
+    rate: AtomicU64,
+    /// The most orders that may wait.
+    backlog: AtomicU64,
+    /// Order calls by what became of them.
+    admissions: Admissions,
 }
 
 fn latch(level: Level) -> u64 {
@@ -142,6 +149,9 @@ impl SaleView {
             name: doc.name.clone(),
             seal,
             waiting: AtomicU64::new(queue.waiting()),
+            rate: AtomicU64::new(0),
+            backlog: AtomicU64::new(1),
+            admissions: Admissions::of(&doc.name),
             terms: ArcSwap::from_pointee(Forsale::new(doc, latches)),
             holders: DashSet::default(),
             queue: Mutex::new(queue),
@@ -188,6 +198,29 @@ impl SaleView {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Orders a second that go to the store: the sale's share of the drain's rate.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        f64::from_bits(self.rate.load(Ordering::Relaxed))
+    }
+
+    /// The most orders that may wait.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// Counts order calls.
+    #[must_use]
+    pub fn admissions(&self) -> &Admissions {
+        &self.admissions
+    }
+
+    pub(super) fn set_pace(&self, rate: f64, backlog: u64) {
+        self.rate.store(rate.to_bits(), Ordering::Relaxed);
+        self.backlog.store(backlog, Ordering::Relaxed);
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -68,9 +68,23 @@ pub struct Evidence {
     pub alone: bool,
 }
 
+impl Evidence {
+    fn witnesses(&self) -> Vec<&'static str> {
+        let asked = [
+            ("client", true),
+            ("ledger", self.tickets.is_some() && self.census.is_some()),
+            ("verify", self.verified.is_some()),
+            ("store", self.store.is_some()),
+        ];
+        asked.into_iter().filter(|(_, heard)| *heard).map(|(name, _)| name).collect()
+    }
+}
+
 /// The result of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Judgement {
+    /// Who was heard. A count of 0 means nothing where the one who would know was not asked.
+    pub witnesses: Vec<&'static str>,
     /// Orders with a ticket in the client's hands.
     pub accepted: u64,
     /// Asks that ended with a refusal, by name.
@@ -105,6 +119,7 @@ impl Judgement {
 pub fn judge(history: &History, crowd: &Crowd, evidence: &Evidence) -> Judgement {
     let mut judgement = Judgement::default();
     let fates = history.fates();
+    judgement.witnesses = evidence.witnesses();
     client::judge(&mut judgement, history, &fates);
     if let Some(tickets) = &evidence.tickets {
         ledger::tickets(&mut judgement, &fates, crowd, tickets, evidence);

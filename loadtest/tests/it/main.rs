@@ -2,5 +2,6 @@
 
 mod fake;
 mod lean;
+mod process;
 mod run;
 mod witnesses;

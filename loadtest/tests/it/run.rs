@@ -35,6 +35,7 @@ async fn a_gateway_that_behaves_is_found_so() {
     assert_eq!((done.judgement.accepted, done.judgement.recovered), (20, 0));
     let refused: u64 = done.judgement.refused.values().sum();
     assert_eq!(refused, 100);
+    assert_eq!(done.judgement.witnesses, ["client", "ledger", "verify"]);
     assert_eq!(done.ended(), Ended::Held);
 }
 

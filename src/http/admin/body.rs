@@ -51,9 +51,13 @@ fn is_json(media: &[u8]) -> bool {
     })
 }
 
-/// What a body says; an empty one says `{}`.
+/// What a body says, which must be an object; an empty one says `{}`.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let body = if body.is_empty() { b"{}" } else { body };
+    // Structs are read from arrays too, by the places of their fields: nobody means that here.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::malformed("the body must be a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| Problem::malformed(error.to_string()))
 }
 

@@ -8,7 +8,7 @@ use super::query::Query;
 use super::reply::{Problem, Reply, json};
 use super::route::DeadAct;
 use super::ticket::{page_of, unknown_ticket};
-use super::{Admin, body, changed};
+use super::{Admin, agreed, body};
 use crate::http::operations::{DeadOrder, DeadRefused};
 use crate::ledger::{Change, Changed, OrderDoc, SaleDoc, Which};
 use crate::order::State;
@@ -73,7 +73,7 @@ impl Admin {
 
     async fn retry(&self, doc: &SaleDoc, which: Which) -> Result<DeadChanged, Problem> {
         let change = Change::RetryDead { sale: doc.name.clone(), which };
-        match changed(self.parts.ledger.change(change).await?)? {
+        match agreed(self.parts.ledger.change(change).await?)? {
             Changed::Count(changed) => Ok(DeadChanged { changed, ..DeadChanged::default() }),
             Changed::NotFound => Err(unknown_ticket()),
             other => Err(Problem::unexpected(&other)),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::documents::Drain;
 use super::reply::{Problem, Reply, json};
-use super::{Admin, body, changed};
+use super::{Admin, agreed, body};
 use crate::ledger::{Change, Changed, DrainDoc, DrainPatch};
 use crate::sale::Rate;
 
@@ -46,7 +46,7 @@ impl Admin {
             return Err(Problem::new("bad_burst", detail));
         }
         let change = Change::Drain(DrainPatch { rate, burst, paused });
-        match changed(self.parts.ledger.change(change).await?)? {
+        match agreed(self.parts.ledger.change(change).await?)? {
             Changed::Drain(doc) => Ok(self.drain_shown(&doc)),
             other => Err(Problem::unexpected(&other)),
         }

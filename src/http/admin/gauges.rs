@@ -1,4 +1,4 @@
-//! Gauges that follow from the census and the drain's settings, set when `/metrics` is read.
+//! The listener's own metrics, and gauges that follow from the census and the drain's settings, set when `/metrics` is read.
 //!
 //! The recorder cannot take a series back: those of a sale that the ledger forgot stay at 0 until the process
 //! ends. Sales and skus are named by operators, so their number is bounded by what operators make.
@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use metrics::{Gauge, gauge};
+use hyper::{Method, StatusCode};
+use metrics::{Gauge, gauge, histogram};
 
+use super::route::Resource;
 use crate::ledger::{DrainDoc, SaleDoc};
 use crate::metrics as names;
 use crate::sale::{SaleName, Sku};
@@ -96,4 +99,28 @@ impl Gauges {
         let rate = if doc.paused { 0.0 } else { doc.rate.as_per_second() };
         gauge!(names::DRAIN_RATE_LIMIT).set(rate);
     }
+}
+
+/// Notes one answered request. The time of a stream ends where it begins to be sent. The labels are closed
+/// sets, whatever is asked for.
+pub(super) fn request(
+    resource: Option<Resource<'_>>,
+    method: &Method,
+    status: StatusCode,
+    took: Duration,
+) {
+    let route = resource.map_or("other", Resource::template);
+    let method = match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
+    let code = status.as_str().to_owned();
+    let name = names::HTTP_REQUEST_DURATION;
+    histogram!(name, "route" => route, "method" => method, "code" => code).record(took);
 }

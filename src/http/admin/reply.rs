@@ -118,10 +118,7 @@ impl Problem {
             let challenge = HeaderValue::from_static("Bearer realm=\"forebay admin\"");
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        reply
+        come_again(reply)
     }
 }
 
@@ -147,6 +144,14 @@ impl From<OperationFault> for Problem {
             OperationFault::Malformed(detail) => Self::malformed(detail),
         }
     }
+}
+
+/// Says on a 503 when to ask again.
+pub(super) fn come_again(mut reply: Reply) -> Reply {
+    if reply.status() == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply
 }
 
 /// A document.

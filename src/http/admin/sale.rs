@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::documents::{Sale, Sales};
 use super::reply::{Problem, Reply, json};
 use super::route::Switch;
-use super::{Admin, body, changed};
+use super::{Admin, agreed, body};
 use crate::ledger::{Change, Changed, SaleDoc};
 use crate::sale::{Rate, SaleName, Sku, Terms};
 
@@ -98,7 +98,7 @@ impl Admin {
     }
 
     async fn change_sale(&self, change: Change) -> Result<Reply, Problem> {
-        match changed(self.parts.ledger.change(change).await?)? {
+        match agreed(self.parts.ledger.change(change).await?)? {
             Changed::Created(doc) => Ok(self.shown(StatusCode::CREATED, &doc)),
             Changed::Sale(doc) => Ok(self.shown(StatusCode::OK, &doc)),
             Changed::NotFound => Err(unknown_sale()),

@@ -1,15 +1,22 @@
 //! What tells how the process is: probes, metrics, version, the API's description and the status page.
 
+use std::time::Duration;
+
+use futures_util::future::try_join;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::reply::{Problem, Reply, json, whole};
-use super::{Admin, page};
+use super::{Admin, page, reply};
 use crate::tasks::CheckStatus;
 
 /// The description of both listeners' routes, OpenAPI 3.1.
 const OPENAPI: &str = include_str!("openapi.json");
+
+/// How long the metrics wait for the ledger; a sick disk must not hide the metrics that show it.
+const GAUGES_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Ready {
@@ -52,7 +59,8 @@ impl Admin {
             status: check.status.name(),
             reason: check.reason,
         });
-        json(status, &Ready { status: worst.name(), checks: checks.collect() })
+        let ready = Ready { status: worst.name(), checks: checks.collect() };
+        reply::come_again(json(status, &ready))
     }
 
     pub(super) fn version() -> Reply {
@@ -66,13 +74,14 @@ impl Admin {
 
     /// A ledger that cannot answer leaves its gauges as they were: the rest is worth reading all the more.
     pub(super) async fn metrics(&self) -> Reply {
-        match self.parts.ledger.sales().await {
-            Ok(docs) => self.gauges.sales(&docs),
-            Err(fault) => tracing::debug!(%fault, "the gauges of the sales are old"),
-        }
-        match self.parts.ledger.drain().await {
-            Ok(doc) => self.gauges.drain(&doc),
-            Err(fault) => tracing::debug!(%fault, "the gauge of the drain is old"),
+        let ledger = &self.parts.ledger;
+        match timeout(GAUGES_WAIT, try_join(ledger.sales(), ledger.drain())).await {
+            Ok(Ok((sales, drain))) => {
+                self.gauges.sales(&sales);
+                self.gauges.drain(&drain);
+            }
+            Ok(Err(fault)) => tracing::debug!(%fault, "the gauges of sales and drain are old"),
+            Err(_) => tracing::debug!("the ledger is slow: the gauges of sales and drain are old"),
         }
         let text = self.parts.metrics.render();
         whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)

@@ -19,6 +19,7 @@ const CONNECTIONS: usize = 64;
 pub(super) async fn measure(
     binary: &Path,
     size: Size,
+    body_bytes: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
@@ -27,13 +28,13 @@ pub(super) async fn measure(
     let measure = Measure { orders: size.orders / 2, expected: 202 };
     sale(&plant, "few", STOCK).await?;
     fill(&plant, "few", size.few_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS).await?;
+    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
     let form = OrderForm::new("few", SKU, Crowd::new("few", 1)).with_payload_of_100_bytes();
     let few = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
 
     sale(&plant, "many", STOCK).await?;
     fill(&plant, "many", size.many_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS).await?;
+    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
     let form = OrderForm::new("many", SKU, Crowd::new("many", 1)).with_payload_of_100_bytes();
     let many = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
     figures.backlog(many / few);

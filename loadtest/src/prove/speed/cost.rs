@@ -24,6 +24,8 @@ const WARM_UP: u64 = 20;
 pub(super) struct Cost {
     /// CPU microseconds of the whole process an order.
     pub(super) micros: f64,
+    /// CPU microseconds of the generator an order: what it took from the server on a shared machine.
+    pub(super) generator: f64,
     /// Orders a second, generator and server sharing the machine.
     pub(super) orders_a_second: f64,
 }
@@ -41,12 +43,17 @@ impl Measure {
     pub(super) async fn of(&self, drive: &Drive, pid: u32) -> anyhow::Result<Cost> {
         let warm = self.orders / WARM_UP;
         self.send(drive, 0..warm).await?;
-        let before = cpu_micros(pid)?;
+        let own = std::process::id();
+        let (before, own_before) = (cpu_micros(pid)?, cpu_micros(own)?);
         let elapsed = self.send(drive, warm..warm + self.orders).await?;
-        let spent = cpu_micros(pid)? - before;
+        let (spent, own_spent) = (cpu_micros(pid)? - before, cpu_micros(own)? - own_before);
         #[expect(clippy::cast_precision_loss, reason = "microseconds and orders are below 2^52")]
-        let (spent, orders) = (spent as f64, self.orders as f64);
-        Ok(Cost { micros: spent / orders, orders_a_second: orders / elapsed.as_secs_f64() })
+        let (spent, generator, orders) = (spent as f64, own_spent as f64, self.orders as f64);
+        Ok(Cost {
+            micros: spent / orders,
+            generator: generator / orders,
+            orders_a_second: orders / elapsed.as_secs_f64(),
+        })
     }
 
     async fn send(&self, drive: &Drive, asks: std::ops::Range<u64>) -> anyhow::Result<Duration> {
@@ -65,11 +72,16 @@ impl Measure {
     }
 }
 
-/// Measures bare hyper, in a process of its own like the gateway.
-pub(super) async fn bare(orders: u64, connections: usize) -> anyhow::Result<Cost> {
+/// Measures bare hyper, in a process of its own like the gateway, answering as many bytes.
+pub(super) async fn bare(
+    orders: u64,
+    connections: usize,
+    body_bytes: usize,
+) -> anyhow::Result<Cost> {
     let here = TempDir::with_prefix("forebay-bare-")?;
     let binary = std::env::current_exe().context("the own binary has no path")?;
-    let mut process = Process::start(&binary, &["bare"], here.path(), &[])?;
+    let arguments = ["bare", "--body-bytes", &body_bytes.to_string()];
+    let mut process = Process::start(&binary, &arguments, here.path(), &[])?;
     let address: SocketAddr = process
         .printed(Duration::from_secs(10), |text| {
             text.lines().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())

@@ -30,8 +30,8 @@ impl Figures {
     /// A cost as a multiple of bare hyper.
     pub(super) fn cost(&mut self, name: &str, must: f64, bare: Cost, seen: Cost) {
         let from = format!(
-            "{:.2} us against {:.2} us; {:.0}/s against {:.0}/s",
-            seen.micros, bare.micros, seen.orders_a_second, bare.orders_a_second
+            "{:.2} us against {:.2} us, generator {:.2} us; {:.0}/s against {:.0}/s",
+            seen.micros, bare.micros, seen.generator, seen.orders_a_second, bare.orders_a_second
         );
         self.add(name, "x", must, seen.micros / bare.micros, from);
     }

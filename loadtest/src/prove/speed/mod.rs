@@ -22,6 +22,7 @@ use crate::form::{Crowd, OrderForm};
 use crate::output;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
+use crate::wire::{Answer, Wire};
 
 const SKU: &str = "phone";
 /// More units than any round asks for.
@@ -59,6 +60,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
         open_loop: Duration::from_secs(10),
     };
     let size = scale.pick(small, full);
+    let body_bytes = answer_bytes(binary).await?;
     let mut figures = Figures::default();
     for round in 1..=size.rounds {
         for connections in [64, 512] {
@@ -66,13 +68,13 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
                 "round {round} of {}: {connections} connections",
                 size.rounds
             ));
-            at_connections(binary, size, connections, &mut figures).await?;
+            at_connections(binary, size, connections, body_bytes, &mut figures).await?;
         }
         output::note(format_args!(
             "round {round} of {}: {} waiting",
             size.rounds, size.many_waiting
         ));
-        backlog::measure(binary, size, &mut figures).await?;
+        backlog::measure(binary, size, body_bytes, &mut figures).await?;
     }
     figures.print();
     match scale {
@@ -87,9 +89,10 @@ async fn at_connections(
     binary: &Path,
     size: Size,
     connections: usize,
+    body_bytes: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let bare = cost::bare(size.orders, connections).await?;
+    let bare = cost::bare(size.orders, connections, body_bytes).await?;
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
     let form = sale(&plant, "accepted", STOCK).await?;
     let measure = Measure { orders: size.orders, expected: 202 };
@@ -106,6 +109,18 @@ async fn at_connections(
     let refused = measure.of(&plant.drive(&form, connections), plant.process.pid()).await?;
     figures.cost(&format!("refused from memory, {connections} connections"), 1.15, bare, refused);
     plant.process.kill().await
+}
+
+/// How long the gateway's answer to an accepted order is: the yardstick answers with as much.
+async fn answer_bytes(binary: &Path) -> anyhow::Result<usize> {
+    let mut plant = Plant::start(binary, DRAIN_RATE).await?;
+    let form = sale(&plant, "sample", STOCK).await?;
+    let mut wire = LeanWire::connect(&plant.public, &form).await?;
+    ensure!(wire.exchange(0).await.is_ok(), "an order gets no answer");
+    let Answer { status, body, .. } = wire.answer();
+    ensure!(status == 202, "an order is answered {status}");
+    plant.process.kill().await?;
+    Ok(body.len())
 }
 
 /// Makes an open sale with a limit of one, and the form to order in it.

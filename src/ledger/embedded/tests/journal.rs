@@ -1,5 +1,6 @@
 //! The journal as bytes: what is written is read, and nothing that was acknowledged is ever skipped silently.
 
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -107,15 +108,14 @@ fn each_flip(directory: &Path, mut look: impl FnMut(&str, usize, Read)) {
     for segment in segments::list(directory).unwrap() {
         let path = directory.join(segment.name());
         let good = std::fs::read(&path).unwrap();
-        for at in 0..good.len() {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        for (at, byte) in good.iter().enumerate() {
             for mask in [0x01, 0xff] {
-                let mut bad = good.clone();
-                bad[at] ^= mask;
-                std::fs::write(&path, &bad).unwrap();
+                file.write_all_at(&[byte ^ mask], at as u64).unwrap();
                 look(&segment.name(), at, read(directory));
             }
+            file.write_all_at(&[*byte], at as u64).unwrap();
         }
-        std::fs::write(&path, &good).unwrap();
     }
 }
 

@@ -1,0 +1,88 @@
+//! One lane for each thread that serves buyers: order calls that become ready in one turn of its runtime go to
+//! the ledger as one batch, and come back as one. No timer: a batch is what waits.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::ledger::{Fault, Reserve, Reserved, SharedLedger};
+
+type Reply = oneshot::Sender<Result<Reserved, Fault>>;
+
+/// Orders in one call of the ledger, at most.
+const BATCH_MAX: usize = 1_024;
+
+/// The way of one thread's order calls to the ledger.
+#[derive(Debug)]
+pub(super) struct Lane {
+    ledger: SharedLedger,
+    /// Filled by requests, emptied by [`Self::run`]; both on one thread, so it is never contended.
+    waiting: Mutex<Waiting>,
+    work: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    orders: Vec<Reserve>,
+    replies: Vec<Reply>,
+}
+
+impl Lane {
+    pub(super) fn new(ledger: SharedLedger) -> Arc<Self> {
+        Arc::new(Self { ledger, waiting: Mutex::default(), work: Notify::new() })
+    }
+
+    /// Reserves one order with whatever else is ready.
+    pub(super) async fn reserve(&self, order: Reserve) -> Result<Reserved, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.orders.push(order);
+            waiting.replies.push(reply);
+            waiting.orders.len() == 1
+        };
+        if first {
+            self.work.notify_one();
+        }
+        answer.await.unwrap_or_else(|_| Err(Fault::in_doubt("the lane ended before its answer")))
+    }
+
+    /// Carries batches for as long as its runtime lives.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            self.work.notified().await;
+            // All connections that are ready in this turn push their orders first.
+            tokio::task::yield_now().await;
+            while self.send() {}
+        }
+    }
+
+    fn send(self: &Arc<Self>) -> bool {
+        let Waiting { mut orders, mut replies } = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *waiting)
+        };
+        if orders.is_empty() {
+            return false;
+        }
+        if orders.len() > BATCH_MAX {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.orders = orders.split_off(BATCH_MAX);
+            waiting.replies = replies.split_off(BATCH_MAX);
+        }
+        let lane = Arc::clone(self);
+        tokio::spawn(async move {
+            let answers = lane.ledger.reserve(orders).await;
+            // A buyer who went away needs no answer; his order stands, and his key finds it.
+            match answers {
+                Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
+                    let _ = reply.send(Ok(answer));
+                }),
+                Err(fault) => replies.into_iter().for_each(|reply| {
+                    let _ = reply.send(Err(fault.clone()));
+                }),
+            }
+        });
+        true
+    }
+}

@@ -1,0 +1,324 @@
+//! The order call: head, body, ledger, in the order of DESIGN section 3.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue, LOCATION};
+use hyper::http::request::Parts;
+
+use super::answer::{Answer, json};
+use super::body::{self, BadBody, ORDER_MAX};
+use super::gateway::Caller;
+use super::order::{self, Asked};
+use super::problem::Problem;
+use crate::admission::{self, Glance, Refusal};
+use crate::clock::Timestamp;
+use crate::ledger::{FaultKind, Receipt, Reserve, Reserved};
+use crate::order::{Buyer, State};
+use crate::watch::{Admission, SaleView, Standing};
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Between two asks of a ledger that is in doubt.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What the head of an order call says.
+struct Head<'a> {
+    sale: std::sync::Arc<SaleView>,
+    buyer: Buyer,
+    buyer_hash: u64,
+    holder: bool,
+    key: Cow<'a, [u8]>,
+}
+
+/// The name of the sale in the path of an order call.
+fn sale_name(path: &str) -> &str {
+    path.strip_prefix("/v1/sales/").and_then(|rest| rest.strip_suffix("/orders")).unwrap_or("")
+}
+
+impl Caller {
+    /// `POST /v1/sales/{sale}/orders`.
+    pub(super) async fn order(&self, head: &Parts, incoming: Incoming) -> Answer {
+        let known = match self.head(head) {
+            Ok(known) => known,
+            Err(problem) => {
+                let name = sale_name(head.uri.path());
+                self.count_refused(name, &problem);
+                let goes_on = body::drain(incoming, self.gateway.body_time()).await;
+                return problem.answer(!goes_on);
+            }
+        };
+        let read = body::read(incoming, ORDER_MAX, self.gateway.body_time()).await;
+        let (problem, ends) = match read {
+            Ok(bytes) => match self.place(&known, &bytes).await {
+                Ok(answer) => return answer,
+                Err(problem) => (problem, false),
+            },
+            Err(BadBody::TooLarge) => (Problem::TooLarge, true),
+            Err(BadBody::Slow) => (Problem::Timeout, true),
+            Err(BadBody::Broken) => (Problem::Malformed("the body ended before its length"), true),
+        };
+        if let Some(admission) = admission_of(&problem) {
+            known.sale.admissions().count(admission);
+        }
+        problem.answer(ends)
+    }
+
+    fn count_refused(&self, sale: &str, problem: &Problem) {
+        let sale = self.gateway.parts.watch.sale(sale);
+        if let (Some(sale), Some(admission)) = (sale, admission_of(problem)) {
+            sale.admissions().count(admission);
+        }
+    }
+
+    fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
+        let parts = &self.gateway.parts;
+        if head.uri.query().is_some() {
+            return Err(Problem::Malformed("an order call has no query"));
+        }
+        if let Some(expect) = head.headers.get(hyper::header::EXPECT)
+            && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+        {
+            return Err(Problem::ExpectationFailed);
+        }
+        order::media_type(&head.headers)?;
+        let key = order::idempotency_key(&head.headers)?;
+        let buyer =
+            parts.identity.buyer(&head.headers, self.trusted).ok_or(Problem::UnknownBuyer)?;
+        let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
+        if sale.terms().doc.purged {
+            return Err(Problem::UnknownSale);
+        }
+        let buyer_hash = sale.seal().buyer_hash(buyer.as_str());
+        let holder = sale.is_holder(buyer_hash);
+        let glance = self.glance(&sale, holder);
+        admission::by_head(&glance).map_err(|refusal| self.refused(refusal))?;
+        let key = key.unwrap_or_else(|| Cow::Owned(self.own_key().into_bytes()));
+        Ok(Head { sale, buyer, buyer_hash, holder, key })
+    }
+
+    fn glance(&self, sale: &SaleView, holder: bool) -> Glance {
+        let parts = &self.gateway.parts;
+        let (terms, now) = (sale.terms(), parts.clock.wall());
+        let since = terms.closed_by_clock(now);
+        Glance {
+            holder,
+            intake: terms.intake(now),
+            caught_up: since.is_none_or(|since| parts.watch.caught_up(since)),
+            stopping: parts.stop.is_pulled(),
+            sold_out: terms.all_sold_out(),
+        }
+    }
+
+    fn own_key(&self) -> String {
+        let mut key = String::with_capacity(32);
+        // Writing to a string cannot fail.
+        let _ = write!(key, "{:016x}{:016x}", self.gateway.random(), self.gateway.random());
+        key
+    }
+
+    fn refused(&self, refusal: Refusal) -> Problem {
+        match refusal {
+            Refusal::NotOpen(opens_at) => self.not_open(opens_at),
+            Refusal::Closed => Problem::Closed,
+            Refusal::Stopping => Problem::Stopping,
+            Refusal::Paused => Problem::Paused,
+            Refusal::SoldOut => Problem::SoldOut,
+            Refusal::AboveLimit => Problem::LimitReached { ticket: None },
+        }
+    }
+
+    fn not_open(&self, opens_at: Timestamp) -> Problem {
+        let wait = opens_at.since(self.gateway.parts.clock.wall());
+        let retry_after = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Problem::NotOpen { opens_at, retry_after }
+    }
+
+    /// From the body to the answer.
+    async fn place(&self, head: &Head<'_>, bytes: &bytes::Bytes) -> Result<Answer, Problem> {
+        let asked = {
+            let terms = head.sale.terms();
+            let asked = order::parse(bytes, &terms)?;
+            if !head.holder {
+                let (lines, limit) = (asked.lines.as_slice(), terms.doc.terms.limit_per_buyer);
+                admission::by_lines(lines, limit, |item| terms.is_sold_out(item))
+                    .map_err(|refusal| self.refused(refusal))?;
+            }
+            asked
+        };
+        let answer = self.reserve(head, asked).await?;
+        self.told(head, answer)
+    }
+
+    /// Asks the ledger, and asks again while it is in doubt, with the same key, until the deadline.
+    async fn reserve(&self, head: &Head<'_>, asked: Asked) -> Result<Reserved, Problem> {
+        let parts = &self.gateway.parts;
+        let seal = head.sale.seal();
+        let began = parts.clock.monotonic();
+        let fingerprint = seal.fingerprint(&asked.lines, &asked.payload);
+        let key = seal.key_hash(&head.key);
+        loop {
+            let order = Reserve {
+                sale_no: head.sale.sale_no(),
+                buyer: head.buyer.clone(),
+                buyer_hash: head.buyer_hash,
+                key,
+                fingerprint,
+                lines: asked.lines.clone(),
+                payload: asked.payload.clone(),
+                bound: parts.watch.backlog_bound(&head.sale),
+            };
+            let fault = match self.lane.reserve(order).await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => fault,
+            };
+            let waited = parts.clock.monotonic().saturating_sub(began);
+            let over = waited + ASK_AGAIN > parts.config.order_deadline.0;
+            match fault.kind {
+                FaultKind::InDoubt if !over => tokio::time::sleep(ASK_AGAIN).await,
+                FaultKind::InDoubt => {
+                    let key = String::from_utf8_lossy(&head.key).into_owned();
+                    return Err(Problem::InDoubt { key });
+                }
+                FaultKind::Unavailable | FaultKind::Corrupt if waited < ASK_AGAIN => {
+                    return Err(Problem::LedgerUnavailable { reason: fault.reason.to_string() });
+                }
+                // An earlier ask may have been carried out: this answer does not say that it was not.
+                FaultKind::Unavailable | FaultKind::Corrupt => {
+                    let key = String::from_utf8_lossy(&head.key).into_owned();
+                    return Err(Problem::InDoubt { key });
+                }
+            }
+        }
+    }
+
+    fn told(&self, head: &Head<'_>, answer: Reserved) -> Result<Answer, Problem> {
+        let admissions = head.sale.admissions();
+        match answer {
+            Reserved::Accepted(receipt) => {
+                admissions.count(Admission::Accepted);
+                Ok(self.accepted(head, receipt, false))
+            }
+            Reserved::Replay(receipt) => {
+                admissions.count(Admission::Replayed);
+                Ok(self.accepted(head, receipt, true))
+            }
+            Reserved::KeyReused => Err(Problem::KeyReused),
+            Reserved::NotOpen { opens_at } => Err(self.not_open(opens_at)),
+            Reserved::Closed => Err(Problem::Closed),
+            Reserved::Paused => Err(Problem::Paused),
+            Reserved::LimitReached { newest } => {
+                let mint = |receipt: Receipt| {
+                    let seal = head.sale.seal();
+                    seal.mint(receipt.place, receipt.accepted_at, head.buyer_hash).to_string()
+                };
+                Err(Problem::LimitReached { ticket: newest.map(mint) })
+            }
+            Reserved::SoldOut => Err(Problem::SoldOut),
+            Reserved::BacklogFull => {
+                Err(Problem::BacklogFull { retry_after: self.backlog_wait(&head.sale) })
+            }
+            Reserved::UnknownSale => Err(Problem::UnknownSale),
+        }
+    }
+
+    /// Seconds until a twentieth of the backlog has gone.
+    fn backlog_wait(&self, sale: &SaleView) -> u64 {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = sale.waiting() as f64 / 20.0 / sale.rate().max(1e-6);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to what fits"
+        )]
+        let seconds = seconds.clamp(1.0, 60.0) as u64;
+        self.gateway.jittered(seconds)
+    }
+
+    /// The 202.
+    fn accepted(&self, head: &Head<'_>, receipt: Receipt, replay: bool) -> Answer {
+        let ticket = head.sale.seal().mint(receipt.place, receipt.accepted_at, head.buyer_hash);
+        let (state, position) = match head.sale.standing(receipt.place) {
+            Standing::Queued { position } if receipt.state == State::Queued => {
+                (State::Queued, Some(position))
+            }
+            _ => (receipt.state, None),
+        };
+        let (eta, poll) = self.waits(&head.sale, position);
+        let mut body = Vec::with_capacity(256);
+        let mut text = |part: &str| body.extend_from_slice(part.as_bytes());
+        let mut digits = itoa::Buffer::new();
+        text("{\"ticket\":\"");
+        text(ticket.as_str());
+        text("\",\"state\":\"");
+        text(state.public_name());
+        for (name, value) in [("position", position), ("eta_ms", eta), ("poll_after_ms", poll)] {
+            text(if name == "position" { "\",\"" } else { ",\"" });
+            text(name);
+            text("\":");
+            text(value.map_or("null", |value| digits.format(value)));
+        }
+        text(",\"durability\":\"");
+        text(self.gateway.parts.ledger.durability());
+        text("\"}");
+        let mut answer = json(StatusCode::ACCEPTED, body);
+        let mut location = [0; 12 + crate::order::TICKET_CHARS];
+        location[..12].copy_from_slice(b"/v1/tickets/");
+        location[12..].copy_from_slice(ticket.as_str().as_bytes());
+        if let Ok(location) = HeaderValue::from_bytes(&location) {
+            answer.headers_mut().insert(LOCATION, location);
+        }
+        if replay {
+            answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        answer
+    }
+
+    /// Estimated milliseconds until the order goes to the store, and until asking again is worth it. Both are
+    /// `None` for an order that does not wait in the queue; the first also while the drain is paused.
+    pub(super) fn waits(
+        &self,
+        sale: &SaleView,
+        position: Option<u64>,
+    ) -> (Option<u64>, Option<u64>) {
+        let Some(position) = position else { return (None, None) };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate; a float saturates when it is cast"
+        )]
+        let eta = (position as f64 * 1_000.0 / sale.rate().max(1e-6)) as u64;
+        let poll = self.gateway.jittered((eta / 2).clamp(500, 30_000));
+        let paused = self.gateway.parts.watch.drain_paused();
+        ((!paused).then_some(eta), Some(poll))
+    }
+}
+
+/// What an order call that ended so counts as; `None` for what is no decision about a sale's order.
+fn admission_of(problem: &Problem) -> Option<Admission> {
+    Some(match problem {
+        Problem::UnknownBuyer => Admission::UnknownBuyer,
+        Problem::NotOpen { .. } => Admission::NotOpen,
+        Problem::Closed => Admission::Closed,
+        Problem::Stopping => Admission::Stopping,
+        Problem::Paused => Admission::Paused,
+        Problem::SoldOut => Admission::SoldOut,
+        Problem::LimitReached { .. } => Admission::LimitReached,
+        Problem::BacklogFull { .. } => Admission::BacklogFull,
+        Problem::KeyReused => Admission::KeyReused,
+        Problem::LedgerUnavailable { .. } => Admission::LedgerUnavailable,
+        Problem::InDoubt { .. } => Admission::InDoubt,
+        Problem::Malformed(_)
+        | Problem::TooLarge
+        | Problem::Timeout
+        | Problem::UnsupportedMediaType
+        | Problem::ExpectationFailed
+        | Problem::UnknownSku
+        | Problem::BadQuantity => Admission::Malformed,
+        _ => return None,
+    })
+}

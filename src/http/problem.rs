@@ -1,0 +1,291 @@
+//! Refusals of the public listener (RFC 9457): the one place where a cause becomes a status and a code.
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+
+use super::answer::{Answer, NO_STORE, with_body};
+use crate::clock::Timestamp;
+
+/// Why a request is refused. Each has a stable code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    Malformed(&'static str),
+    UnknownBuyer,
+    NotFound,
+    MethodNotAllowed(&'static str),
+    UnknownMethod,
+    NotImplemented(&'static str),
+    Timeout,
+    TooLarge,
+    UriTooLong,
+    UnsupportedMediaType,
+    ExpectationFailed,
+    UnknownSale,
+    UnknownTicket,
+    Purged,
+    UnknownSku,
+    BadQuantity,
+    KeyReused,
+    NotOpen { opens_at: Timestamp, retry_after: u64 },
+    Closed,
+    Stopping,
+    Paused,
+    SoldOut,
+    LimitReached { ticket: Option<String> },
+    BacklogFull { retry_after: u64 },
+    LedgerUnavailable { reason: String },
+    InDoubt { key: String },
+}
+
+impl Problem {
+    /// Status, stable name, title, and what to do next.
+    #[expect(clippy::too_many_lines, reason = "a table: one row a cause")]
+    fn parts(&self) -> (u16, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Malformed(detail) => (400, "malformed", "The request cannot be read", detail),
+            Self::UnknownBuyer => (
+                401,
+                "unknown_buyer",
+                "The buyer is not known",
+                "send the request through the shop, which names the buyer",
+            ),
+            Self::NotFound => {
+                (404, "not_found", "There is nothing at this path", "see GET /v1/sales")
+            }
+            Self::MethodNotAllowed(_) => (
+                405,
+                "method_not_allowed",
+                "The method is not allowed here",
+                "the header Allow lists the methods",
+            ),
+            Self::UnknownMethod => {
+                (501, "not_implemented", "The method is not known", "use GET, POST or DELETE")
+            }
+            Self::NotImplemented(detail) => (501, "not_implemented", "Not implemented", detail),
+            Self::Timeout => (408, "timeout", "The body came too slowly", "send the request again"),
+            Self::TooLarge => (
+                413,
+                "too_large",
+                "The body is too large",
+                "an order is at most 8 KiB, its payload at most 4 KiB",
+            ),
+            Self::UriTooLong => {
+                (414, "uri_too_long", "The address is too long", "addresses are at most 2 KiB")
+            }
+            Self::UnsupportedMediaType => (
+                415,
+                "unsupported_media_type",
+                "The body must be JSON",
+                "send Content-Type: application/json, without an encoding",
+            ),
+            Self::ExpectationFailed => (
+                417,
+                "expectation_failed",
+                "The expectation is not known",
+                "expect only 100-continue",
+            ),
+            Self::UnknownSale => {
+                (404, "unknown_sale", "There is no such sale", "see GET /v1/sales")
+            }
+            Self::UnknownTicket => (
+                404,
+                "unknown_ticket",
+                "There is no such ticket",
+                "use the ticket as it was given in the 202",
+            ),
+            Self::Purged => (
+                410,
+                "purged",
+                "The sale is over and its tickets are gone",
+                "ask the shop for the order",
+            ),
+            Self::UnknownSku => {
+                (422, "unknown_sku", "The sale has no such item", "see GET /v1/sales/{sale}")
+            }
+            Self::BadQuantity => (
+                422,
+                "bad_quantity",
+                "The lines are out of range",
+                "1 to 8 lines, each sku once, quantities 1 to 1,000,000",
+            ),
+            Self::KeyReused => (
+                422,
+                "key_reused",
+                "The key was used for another order",
+                "use a new Idempotency-Key for a new order",
+            ),
+            Self::NotOpen { .. } => {
+                (403, "not_open", "The sale is not open yet", "come back when it opens")
+            }
+            Self::Closed => (410, "closed", "The sale is closed", "no more orders are taken"),
+            Self::Stopping => (
+                503,
+                "stopping",
+                "This gateway is stopping",
+                "nothing was taken: send the request again",
+            ),
+            Self::Paused => {
+                (503, "paused", "The sale is paused", "nothing was taken: try again later")
+            }
+            Self::SoldOut => (
+                409,
+                "sold_out",
+                "Sold out",
+                "nothing was taken; units may come back when orders are refused or cancelled",
+            ),
+            Self::LimitReached { .. } => (
+                409,
+                "limit_reached",
+                "The limit of one buyer is reached",
+                "see the ticket that you have",
+            ),
+            Self::BacklogFull { .. } => (
+                503,
+                "backlog_full",
+                "Too many orders are waiting",
+                "nothing was taken: try again later",
+            ),
+            Self::LedgerUnavailable { .. } => (
+                503,
+                "ledger_unavailable",
+                "Orders cannot be taken now",
+                "nothing was taken: try again with the same Idempotency-Key",
+            ),
+            Self::InDoubt { .. } => (
+                503,
+                "in_doubt",
+                "The order may have been taken",
+                "ask again with the same Idempotency-Key",
+            ),
+        }
+    }
+
+    /// The answer. `ends` says that the connection cannot go on.
+    pub(super) fn answer(&self, ends: bool) -> Answer {
+        let (status, code, title, detail) = self.parts();
+        let mut answer = with_body(
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            self.body(status, code, title, detail),
+        );
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        let retry_after = match self {
+            Self::NotOpen { retry_after, .. } | Self::BacklogFull { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::Stopping | Self::InDoubt { .. } => Some(1),
+            Self::Paused => Some(5),
+            Self::LedgerUnavailable { .. } => Some(2),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        match self {
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::UnknownBuyer => {
+                let challenge = HeaderValue::from_static("Forebay realm=\"shop\"");
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            Self::UnknownSale => {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+            }
+            _ => {}
+        }
+        if ends {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+
+    fn body(&self, status: u16, code: &str, title: &str, detail: &str) -> Bytes {
+        if *self == Self::SoldOut {
+            // Sent to most buyers of a sale: made once.
+            return Bytes::from_static(SOLD_OUT);
+        }
+        let mut document = serde_json::json!({
+            "type": format!("/problems/{}", code.replace('_', "-")),
+            "title": title,
+            "status": status,
+            "code": code,
+            "detail": detail,
+        });
+        match self {
+            Self::NotOpen { opens_at, .. } => document["opens_at"] = opens_at.to_string().into(),
+            Self::LimitReached { ticket } => document["ticket"] = ticket.clone().into(),
+            Self::InDoubt { key } => document["idempotency_key"] = key.clone().into(),
+            Self::LedgerUnavailable { reason } => document["reason"] = reason.clone().into(),
+            _ => {}
+        }
+        Bytes::from(document.to_string())
+    }
+}
+
+const SOLD_OUT: &[u8] = br#"{"code":"sold_out","detail":"nothing was taken; units may come back when orders are refused or cancelled","status":409,"title":"Sold out","type":"/problems/sold-out"}"#;
+
+/// All codes of the public listener with their titles, for `/problems/*`.
+pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
+    let all = [
+        Problem::Malformed("see the detail of the answer"),
+        Problem::UnknownBuyer,
+        Problem::NotFound,
+        Problem::MethodNotAllowed(""),
+        Problem::NotImplemented("see the detail of the answer"),
+        Problem::Timeout,
+        Problem::TooLarge,
+        Problem::UriTooLong,
+        Problem::UnsupportedMediaType,
+        Problem::ExpectationFailed,
+        Problem::UnknownSale,
+        Problem::UnknownTicket,
+        Problem::Purged,
+        Problem::UnknownSku,
+        Problem::BadQuantity,
+        Problem::KeyReused,
+        Problem::NotOpen { opens_at: Timestamp(0), retry_after: 0 },
+        Problem::Closed,
+        Problem::Stopping,
+        Problem::Paused,
+        Problem::SoldOut,
+        Problem::LimitReached { ticket: None },
+        Problem::BacklogFull { retry_after: 0 },
+        Problem::LedgerUnavailable { reason: String::new() },
+        Problem::InDoubt { key: String::new() },
+    ];
+    let named = all.iter().map(Problem::parts).find(|parts| parts.1.replace('_', "-") == name);
+    named.map(|(status, _, title, detail)| (status, title, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_prepared_answer_is_the_one_that_would_be_made() {
+        let (status, code, title, detail) = Problem::SoldOut.parts();
+        let made = Problem::Closed.body(status, code, title, detail);
+        assert_eq!(made, Problem::SoldOut.body(status, code, title, detail));
+    }
+
+    #[test]
+    fn only_what_passes_by_itself_says_when_to_come_back() {
+        let retry = |problem: Problem| problem.answer(false).headers().get(RETRY_AFTER).cloned();
+        assert!(retry(Problem::SoldOut).is_none());
+        assert!(retry(Problem::LimitReached { ticket: None }).is_none());
+        assert_eq!(retry(Problem::BacklogFull { retry_after: 7 }).unwrap(), "7");
+        assert!(retry(Problem::InDoubt { key: String::new() }).is_some());
+    }
+
+    #[test]
+    fn every_problem_has_a_page() {
+        assert_eq!(page("sold-out").unwrap().0, 409);
+        assert_eq!(page("unknown-ticket").unwrap().0, 404);
+        assert!(page("nonsense").is_none());
+    }
+}
