@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod drain;
 pub mod http;
 pub mod identity;

@@ -1,2 +1,6 @@
-//! Forebay.
-fn main() {}
+//! Forebay: a flash-sale peak-shaving gateway.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forebay::cli::main(std::env::args_os())
+}

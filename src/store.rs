@@ -8,11 +8,17 @@
 //!
 //! `find` and `void` are not attempts: they need no grant of the pacer.
 
+mod metered;
+pub mod simulated;
+#[cfg(test)]
+mod suite;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+pub use metered::Metered;
 
 use crate::clock::Timestamp;
 use crate::order::{Buyer, Line, Place, TicketText};

@@ -1,0 +1,135 @@
+//! What the admin listener asks of drain, store and verifier, done with the engines of this process.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::drain::DrainStatus;
+use crate::http::operations::DeadOrder;
+use crate::http::operations::DeadRefused;
+use crate::http::operations::DrainLive;
+use crate::http::operations::Operation;
+use crate::http::operations::OperationFault;
+use crate::http::operations::Operations;
+use crate::ledger::Change;
+use crate::ledger::Changed;
+use crate::ledger::SharedLedger;
+use crate::store::Found;
+use crate::store::PlaceOrder;
+use crate::store::SharedStore;
+use crate::store::simulated::Simulated;
+
+/// The engines behind the operations.
+#[derive(Debug)]
+pub(super) struct OfEngines {
+    pub(super) ledger: SharedLedger,
+    pub(super) store: SharedStore,
+    pub(super) simulated: Arc<Simulated>,
+    pub(super) drain: DrainStatus,
+    pub(super) waiting: Waiting,
+}
+
+impl OfEngines {
+    async fn refuse(&self, dead: DeadOrder) -> Result<DeadRefused, OperationFault> {
+        let (sale, place) = (dead.sale.clone(), dead.order.place);
+        let change = match self.voided(&dead).await? {
+            Found::Placed { order_no } => Change::PlaceDead { sale, place, order_no },
+            Found::Refused { reason } => Change::RefuseDead { sale, place, reason },
+            Found::Voided => Change::RefuseDead { sale, place, reason: "operator".to_owned() },
+            Found::NotThere => {
+                return Err(OperationFault::Store("the store did not void the order".to_owned()));
+            }
+            Found::Unknown { reason } => return Err(OperationFault::Store(reason)),
+        };
+        let placed = matches!(change, Change::PlaceDead { .. });
+        match self.ledger.change(change).await? {
+            Changed::NotFound | Changed::Conflict { .. } => Ok(DeadRefused::NotDead),
+            _ if placed => Ok(DeadRefused::Placed),
+            _ => Ok(DeadRefused::Refused),
+        }
+    }
+
+    /// What the store says once no attempt at the order can succeed any more (L5 b).
+    async fn voided(&self, dead: &DeadOrder) -> Result<Found, OperationFault> {
+        let order = &dead.order;
+        let attempt = PlaceOrder {
+            ticket: dead.ticket,
+            sale_no: order.sale_no,
+            sale: dead.sale.clone(),
+            buyer: order.buyer.clone(),
+            place: order.place,
+            lines: order.lines.clone(),
+            payload: bytes::Bytes::new(),
+            accepted_at: order.accepted_at,
+            attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
+            attempt: order.attempts,
+        };
+        let found = self.store.void(vec![attempt]).await.into_iter().next();
+        found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
+    }
+}
+
+/// How many orders wait, as of the last look.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiting(Arc<AtomicU64>);
+
+/// How old the figure may be.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Waiting {
+    /// Looks now and then; an answer that does not come leaves the last figure.
+    pub(super) async fn follow(self, ledger: SharedLedger) {
+        loop {
+            if let Ok(sales) = ledger.sales().await {
+                let waiting = sales.iter().map(|sale| sale.census.queued + sale.census.placing);
+                self.0.store(waiting.sum(), Ordering::Relaxed);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+fn json(document: &impl serde::Serialize) -> Result<Box<RawValue>, OperationFault> {
+    serde_json::value::to_raw_value(document)
+        .map_err(|error| OperationFault::Malformed(error.to_string()))
+}
+
+impl Operations for OfEngines {
+    fn drain_live(&self) -> DrainLive {
+        let in_flight = self.drain.in_flight();
+        DrainLive {
+            attempts_per_second: self.drain.attempts_per_second(),
+            waiting: self.waiting.0.load(Ordering::Relaxed).saturating_sub(in_flight),
+            in_flight,
+            workers: u64::from(self.drain.workers()),
+        }
+    }
+
+    fn verify(&self) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async {
+            Err(OperationFault::NotSupported("the verifier is not built yet".to_owned()))
+        })
+    }
+
+    fn faults(&self) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async { json(&self.simulated.faults()) })
+    }
+
+    fn patch_faults(&self, patch: Box<RawValue>) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async move {
+            let malformed =
+                |error: &dyn std::fmt::Display| OperationFault::Malformed(error.to_string());
+            let patch: serde_json::Value =
+                serde_json::from_str(patch.get()).map_err(|error| malformed(&error))?;
+            let plan = self.simulated.patch_faults(&patch).await;
+            json(&plan.map_err(|error| malformed(&error))?)
+        })
+    }
+
+    fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {
+        Box::pin(self.refuse(order))
+    }
+}

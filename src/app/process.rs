@@ -1,0 +1,279 @@
+//! The parts that run, and the order in which they end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+
+use super::StartError;
+use super::admin;
+use super::descriptors;
+use super::engines::Engines;
+use super::operations::OfEngines;
+use super::operations::Waiting;
+use super::public;
+use super::sales;
+use super::sockets::Bound;
+use super::upkeep;
+use crate::clock::SharedClock;
+use crate::config::Settings;
+use crate::drain;
+use crate::drain::Drain;
+use crate::drain::DrainStatus;
+use crate::http::Gateway;
+use crate::http::GatewayParts;
+use crate::http::admin::Admin;
+use crate::http::admin::Parts;
+use crate::identity::Identity;
+use crate::tasks;
+use crate::tasks::Check;
+use crate::tasks::CheckStatus;
+use crate::tasks::OnDeath;
+use crate::tasks::Readiness;
+use crate::tasks::Stop;
+use crate::tasks::StopHandle;
+use crate::tasks::Tasks;
+use crate::watch::QueueBound;
+use crate::watch::Watch;
+
+/// Addresses that are ours and not listened on yet.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) public: Bound,
+    pub(super) admin: Bound,
+}
+
+/// A process that serves.
+///
+/// Two stops, one after the other: first what takes and carries orders, then what tells of it, so that probes
+/// and metrics answer as long as anything runs.
+#[derive(Debug)]
+pub(super) struct Process {
+    engines: Engines,
+    work: Group,
+    control: Group,
+    readiness: Readiness,
+    stopping: Arc<AtomicBool>,
+    /// How long the stop may take.
+    stop_max: Duration,
+    /// How long the drain may wait for the store then.
+    grace: Duration,
+}
+
+/// Tasks that end together.
+#[derive(Debug)]
+struct Group {
+    tasks: Tasks,
+    handle: StopHandle,
+    stop: Stop,
+}
+
+impl Group {
+    fn new() -> Self {
+        let (handle, stop) = tasks::stop();
+        Self { tasks: Tasks::new(stop.clone()), handle, stop }
+    }
+
+    /// Runs `task` until it ends or the group stops.
+    fn until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(name, OnDeath::Log, async move {
+            tokio::select! {
+                () = task => {}
+                () = stop.pulled() => {}
+            }
+        });
+    }
+}
+
+impl Process {
+    /// A process with its engines; nothing runs yet.
+    pub(super) fn new(engines: Engines, settings: &Settings) -> Self {
+        let timeouts = &settings.public.timeouts;
+        Self {
+            engines,
+            work: Group::new(),
+            control: Group::new(),
+            readiness: Readiness::default(),
+            stopping: Arc::default(),
+            stop_max: timeouts.lame_duck.0 + timeouts.shutdown.0,
+            grace: timeouts.shutdown.0 / 2,
+        }
+    }
+
+    /// Starts everything; inside the control runtime.
+    ///
+    /// # Errors
+    /// When a listener cannot be served.
+    pub(super) async fn start(
+        &self,
+        settings: &Settings,
+        clock: &SharedClock,
+        metrics: PrometheusHandle,
+        sockets: Sockets,
+    ) -> Result<(), StartError> {
+        let watch = self.watch(settings, clock).await?;
+        let drain = self.drain(settings, clock)?;
+        self.checks(&drain, &watch);
+        self.public(settings, clock, watch, sockets.public)?;
+        self.admin(settings, clock, metrics, drain, sockets.admin)
+    }
+
+    fn admin(
+        &self,
+        settings: &Settings,
+        clock: &SharedClock,
+        metrics: PrometheusHandle,
+        drain: DrainStatus,
+        socket: Bound,
+    ) -> Result<(), StartError> {
+        let waiting = Waiting::default();
+        let ledger = &self.engines.ledger;
+        self.control.until_stop("waiting", waiting.clone().follow(Arc::clone(ledger)));
+        self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
+        self.work.until_stop("retention", upkeep::retain(Arc::clone(ledger), settings.retention));
+        let operations = OfEngines {
+            ledger: Arc::clone(ledger),
+            store: Arc::clone(&self.engines.store),
+            simulated: Arc::clone(&self.engines.simulated),
+            drain,
+            waiting,
+        };
+        let parts = Parts {
+            ledger: Arc::clone(ledger),
+            operations: Arc::new(operations),
+            keyring: self.engines.keyring.clone(),
+            readiness: self.readiness.clone(),
+            clock: Arc::clone(clock),
+            metrics,
+            access: settings.admin_access.clone(),
+            numbers: Box::new(sales::numbers),
+        };
+        let listener = TcpListener::from_std(socket.listen()?)
+            .map_err(|error| StartError::runtime(format!("[admin]: {error}")))?;
+        let serving =
+            admin::serve(listener, Arc::new(Admin::new(parts)), self.control.stop.clone());
+        self.control.tasks.spawn("admin", OnDeath::StopProcess, serving);
+        Ok(())
+    }
+
+    /// Loads what a gateway remembers, and follows the ledger from there.
+    async fn watch(
+        &self,
+        settings: &Settings,
+        clock: &SharedClock,
+    ) -> Result<Arc<Watch>, StartError> {
+        let queue = &settings.queue;
+        let bound = QueueBound {
+            max_wait: queue.max_wait.0,
+            capacity: queue.capacity,
+            memory: queue.memory.0,
+        };
+        let ledger = Arc::clone(&self.engines.ledger);
+        let keyring = self.engines.keyring.clone();
+        let (watch, follower) = Watch::load(ledger, keyring, Arc::clone(clock), bound).await?;
+        let following = follower.run(self.work.stop.clone());
+        self.work.tasks.spawn("watch", OnDeath::StopProcess, following);
+        Ok(watch)
+    }
+
+    fn public(
+        &self,
+        settings: &Settings,
+        clock: &SharedClock,
+        watch: Arc<Watch>,
+        socket: Bound,
+    ) -> Result<(), StartError> {
+        let mut config = settings.public.clone();
+        config.limits.connections = descriptors::connections(config.limits.connections);
+        let threads = config.threads;
+        let gateway = Gateway::new(GatewayParts {
+            identity: Identity::new(&settings.identity, &config.trusted_proxies),
+            config,
+            ledger: Arc::clone(&self.engines.ledger),
+            watch,
+            keyring: self.engines.keyring.clone(),
+            readiness: self.readiness.clone(),
+            clock: Arc::clone(clock),
+            seed: seed()?,
+            stop: self.work.stop.clone(),
+        });
+        let listener = socket.listen()?;
+        let serving = public::start(&gateway, &listener, threads, self.work.stop.clone())?;
+        self.work.tasks.spawn("http", OnDeath::StopProcess, serving);
+        Ok(())
+    }
+
+    fn drain(&self, settings: &Settings, clock: &SharedClock) -> Result<DrainStatus, StartError> {
+        let parts = drain::Parts {
+            ledger: Arc::clone(&self.engines.ledger),
+            store: Arc::clone(&self.engines.store),
+            clock: Arc::clone(clock),
+            keyring: self.engines.keyring.clone(),
+            seed: seed()?,
+        };
+        let drain = Drain::new(settings.drain.clone(), settings.retry.clone(), parts);
+        let status = drain.status();
+        let running = drain.run(self.work.stop.clone(), self.grace);
+        self.work.tasks.spawn("drain", OnDeath::StopProcess, running);
+        Ok(status)
+    }
+
+    fn checks(&self, drain: &DrainStatus, watch: &Arc<Watch>) {
+        let stopping = Arc::clone(&self.stopping);
+        self.readiness.add(move || {
+            let stopping = stopping.load(Ordering::Relaxed);
+            check("process", stopping.then(|| "stopping".to_owned()))
+        });
+        let ledger = Arc::clone(&self.engines.ledger);
+        self.readiness
+            .add(move || check("ledger", ledger.trouble().map(|trouble| trouble.to_string())));
+        let watch = Arc::clone(watch);
+        self.readiness.add(move || watch.check());
+        let (store, drain) = (drain.clone(), drain.clone());
+        self.readiness.add(move || store.store_check());
+        self.readiness.add(move || drain.drain_check());
+    }
+
+    /// Resolves with the name of a part without which the process cannot do its job.
+    pub(super) async fn failed(&self) -> &'static str {
+        tokio::select! {
+            name = self.work.tasks.fatal() => name,
+            name = self.control.tasks.fatal() => name,
+        }
+    }
+
+    /// Ends in order: no more orders, what is under way finished, leases handed back, the ledger closed.
+    pub(super) async fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.work.handle.pull();
+        if tokio::time::timeout(self.stop_max, self.work.tasks.ended()).await.is_err() {
+            tracing::warn!(
+                after = ?self.stop_max,
+                "not everything ended in time: what is still at the store comes back when its lease ends"
+            );
+        }
+        let embedded = Arc::clone(&self.engines.embedded);
+        // Blocks until the last commit is on disk.
+        let _ = tokio::task::spawn_blocking(move || embedded.close()).await;
+        self.control.handle.pull();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.control.tasks.ended()).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// How long the admin listener may take for its last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// A check without which no orders can be taken.
+fn check(name: &'static str, trouble: Option<String>) -> Check {
+    let status = if trouble.is_some() { CheckStatus::Unready } else { CheckStatus::Ready };
+    Check { name, status, reason: trouble.unwrap_or_default() }
+}
+
+fn seed() -> Result<u64, StartError> {
+    getrandom::u64().map_err(|error| StartError::runtime(format!("no randomness: {error}")))
+}

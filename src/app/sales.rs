@@ -1,0 +1,134 @@
+//! What the settings say about drain and sales, told to the ledger, which owns both.
+
+use crate::config::ConfiguredSale;
+use crate::config::Settings;
+use crate::ledger::Change;
+use crate::ledger::Changed;
+use crate::ledger::Fault;
+use crate::ledger::SharedLedger;
+use crate::order::Keyring;
+use crate::sale::ItemTerms;
+use crate::sale::SaleName;
+use crate::sale::SaleNo;
+use crate::sale::Sku;
+use crate::sale::Terms;
+
+use super::StartError;
+
+/// Random numbers to choose from for a new sale.
+///
+/// # Panics
+/// When the system has no randomness: nothing could be made safely.
+pub(super) fn numbers() -> [SaleNo; 4] {
+    std::array::from_fn(|_| SaleNo(getrandom::u32().expect("the system must give random numbers")))
+}
+
+/// Writes `[drain]` to the ledger, where an operator's rate beats it.
+///
+/// # Errors
+/// When the ledger does not take it.
+pub(super) async fn write_drain(
+    settings: &Settings,
+    ledger: &SharedLedger,
+) -> Result<(), StartError> {
+    let change = Change::DrainConfig { rate: settings.drain.rate, burst: settings.drain.burst() };
+    ledger.change(change).await?;
+    Ok(())
+}
+
+/// Makes the sales that the ledger does not have. A sale that is there and differs stays as it is: the ledger
+/// owns it, and the difference is a warning.
+///
+/// # Errors
+/// When the ledger cannot be asked, or refuses the terms of a new sale.
+pub(super) async fn make(
+    sales: &[ConfiguredSale],
+    ledger: &SharedLedger,
+    keyring: &Keyring,
+) -> Result<(), StartError> {
+    for sale in sales {
+        match put(sale, ledger, keyring).await? {
+            Changed::Created(_) => tracing::info!(sale = %sale.name, "sale made"),
+            Changed::Sale(doc) if doc.purged => {
+                tracing::warn!(sale = %sale.name, "the sale was purged and is not made again");
+            }
+            Changed::Sale(doc) if differs(&sale.terms, &doc.terms) => tracing::warn!(
+                sale = %sale.name,
+                "the sale's terms in the ledger differ from [[sale]]; the ledger's are in force: \
+                 `forebay sale show` shows them, `forebay sale put` changes them"
+            ),
+            Changed::Conflict { detail, .. } => {
+                let message = format!("[[sale]] `{}`: {detail}", sale.name);
+                return Err(StartError::config(message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether terms of a file and terms in force say different things. Items that were added later are no
+/// difference, and neither is an opening time that was "now".
+fn differs(said: &Terms, held: &Terms) -> bool {
+    let item = |sku: &Sku| held.items.iter().find(|item| item.sku == *sku);
+    said.items.iter().any(|wanted| item(&wanted.sku) != Some(wanted))
+        || (said.opens_at.is_some() && said.opens_at != held.opens_at)
+        || said.closes_at != held.closes_at
+        || said.limit_per_buyer != held.limit_per_buyer
+        || said.drain_rate != held.drain_rate
+}
+
+async fn put(
+    sale: &ConfiguredSale,
+    ledger: &SharedLedger,
+    keyring: &Keyring,
+) -> Result<Changed, StartError> {
+    let key_id = keyring.newest().ok_or_else(|| StartError::runtime("there is no ticket key"))?;
+    let change = Change::PutSale {
+        name: sale.name.clone(),
+        terms: sale.terms.clone(),
+        numbers: numbers(),
+        key_id,
+        only_new: true,
+    };
+    Ok(ledger.change(change).await?)
+}
+
+/// The name of the sale of a first run.
+pub(super) const DEMO: &str = "demo";
+
+/// The sale of a first run: 1,000 phones, one a buyer, open, never closed by the clock.
+///
+/// # Panics
+/// Never: the names are constant.
+fn demo() -> ConfiguredSale {
+    let sku = "phone".parse().expect("a constant sku");
+    ConfiguredSale {
+        name: DEMO.parse().expect("a constant name"),
+        terms: Terms {
+            opens_at: None,
+            closes_at: None,
+            limit_per_buyer: Some(1),
+            payment_window_ms: None,
+            admit_rate: None,
+            drain_rate: None,
+            items: vec![ItemTerms { sku, stock: Some(1_000) }],
+        },
+    }
+}
+
+/// Makes the demo sale in a ledger that has no sale, and says whether an open one is there.
+///
+/// # Errors
+/// When the ledger cannot be asked.
+pub(super) async fn first_run(
+    ledger: &SharedLedger,
+    keyring: &Keyring,
+) -> Result<bool, StartError> {
+    if ledger.sales().await?.is_empty() {
+        make(&[demo()], ledger, keyring).await?;
+    }
+    let name: SaleName = demo().name;
+    let found: Result<_, Fault> = ledger.census(name).await;
+    Ok(found?.is_some_and(|sale| !sale.closed && !sale.purged))
+}

@@ -1,0 +1,91 @@
+//! `forebay check` and `forebay config …`, and the settings of every other command.
+
+use super::args::Check;
+use super::args::Config;
+use super::exit::Exit;
+use super::exit::Failure;
+use super::exit::Outcome;
+use super::output;
+use crate::config;
+use crate::config::Inputs;
+use crate::config::Loaded;
+use crate::config::Severity;
+
+pub(super) fn run(check: Check) -> Outcome {
+    let loaded = load(check.file, check.set);
+    for finding in &loaded.findings {
+        output::line(&finding.to_string())?;
+    }
+    if loaded.settings.is_none() {
+        return Ok(Exit::Config);
+    }
+    output::line("ok")?;
+    Ok(Exit::Ok)
+}
+
+pub(super) fn config(what: Config) -> Outcome {
+    let (settings, json) = match what {
+        Config::Default => {
+            output::data(config::MANUAL.as_bytes())?;
+            return Ok(Exit::Ok);
+        }
+        Config::Effective { settings, json } => (settings, json),
+    };
+    let loaded = load(settings.config, settings.set);
+    tell(&loaded);
+    if json {
+        let values = serde_json::to_string(&loaded.values).unwrap_or_default();
+        output::line(&values)?;
+    } else {
+        output::data(as_toml(&loaded).as_bytes())?;
+    }
+    Ok(if loaded.settings.is_some() { Exit::Ok } else { Exit::Config })
+}
+
+/// The values in force as a settings file; each with its origin.
+fn as_toml(loaded: &Loaded) -> String {
+    let mut text = String::new();
+    for value in &loaded.values {
+        let line = match &value.value {
+            Some(written) => format!("{} = {written}", value.key),
+            None => format!("# {} is not set", value.key),
+        };
+        text.push_str(&format!("{line:<44}  # {}\n", value.origin));
+    }
+    for sale in loaded.settings.iter().flat_map(|settings| &settings.sales) {
+        let terms = toml::to_string(&sale.terms).unwrap_or_default();
+        text.push_str(&format!("\n[[sale]]\nname = \"{}\"\n{terms}", sale.name));
+    }
+    text
+}
+
+/// Reads and checks the settings.
+pub(super) fn load(file: Option<std::path::PathBuf>, flags: Vec<String>) -> Loaded {
+    config::load(&Inputs { file, flags, variables: config::variables() })
+}
+
+/// Tells every finding as a message.
+pub(super) fn tell(loaded: &Loaded) {
+    for finding in &loaded.findings {
+        output::message(&finding.to_string());
+    }
+}
+
+/// The settings, or exit 3 with every finding told.
+///
+/// # Errors
+/// When the settings are refused.
+pub(super) fn settings(
+    file: Option<std::path::PathBuf>,
+    flags: Vec<String>,
+) -> Result<config::Settings, Failure> {
+    let loaded = load(file, flags);
+    tell(&loaded);
+    let errors = loaded.findings.iter().filter(|f| f.severity == Severity::Error).count();
+    loaded.settings.ok_or_else(|| {
+        Failure::new(
+            Exit::Config,
+            format!("{errors} mistakes in the settings: nothing was started"),
+        )
+    })
+}

@@ -1,0 +1,58 @@
+//! The only place that writes to the terminal: data to stdout, messages to stderr.
+//!
+//! A reader that goes away (`| head`) ends the output and is no failure.
+
+use std::io;
+use std::io::Write;
+
+/// Writes data to stdout.
+///
+/// # Errors
+/// When it cannot be written, but for a reader that went away.
+pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes a line of data to stdout.
+///
+/// # Errors
+/// As [`data`].
+pub(super) fn line(text: &str) -> io::Result<()> {
+    data(format!("{text}\n").as_bytes())
+}
+
+/// Writes a message to stderr; one that cannot be written has no reader.
+pub(super) fn message(text: &str) {
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Writes rows below a heading, columns aligned, numbers to the right.
+///
+/// # Errors
+/// As [`data`].
+pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(heading.get(column).map(|cell| cell.len())).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let heading = heading.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+    let mut text = String::new();
+    for row in std::iter::once(&heading).chain(rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let number = cell.bytes().all(|byte| byte.is_ascii_digit());
+            let padded = if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+            line.push_str(&padded);
+            line.push_str("  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    data(text.as_bytes())
+}

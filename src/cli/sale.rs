@@ -1,0 +1,134 @@
+//! `forebay sale …`.
+
+use hyper::Method;
+use serde_json::Value;
+use serde_json::json;
+
+use super::args::Admin;
+use super::args::OneSale;
+use super::args::PutSale;
+use super::args::Sale;
+use super::args::Stock;
+use super::client::Answer;
+use super::client::Client;
+use super::exit::Exit;
+use super::exit::Outcome;
+use super::output;
+
+const SALES: &str = "/admin/v1/sales";
+
+pub(super) fn run(what: Sale) -> Outcome {
+    match what {
+        Sale::List { admin } => list(&admin),
+        Sale::Show(one) => {
+            let answer = Client::new(&one.admin)?.get(&format!("{SALES}/{}", one.sale))?;
+            show(&one.admin, &answer)
+        }
+        Sale::Put(put) => self::put(&put),
+        Sale::Pause(one) => switch(&one, "pause"),
+        Sale::Resume(one) => switch(&one, "resume"),
+        Sale::Close(one) => switch(&one, "close"),
+        Sale::Purge(one) => switch(&one, "purge"),
+        Sale::Stock(stock) => self::stock(&stock),
+        Sale::Export(one) => export(&one),
+    }
+}
+
+fn list(admin: &Admin) -> Outcome {
+    let answer = Client::new(admin)?.get(SALES)?;
+    if admin.json {
+        output::line(answer.text.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let sales = answer.value.get("sales").and_then(Value::as_array).cloned().unwrap_or_default();
+    let sum = |sale: &Value, counter: &str| {
+        let items = sale.pointer("/census/items").and_then(Value::as_array);
+        let each = items.into_iter().flatten().filter_map(|item| item.get(counter)?.as_u64());
+        each.sum::<u64>().to_string()
+    };
+    let count = |sale: &Value, counter: &str| text(sale.pointer(&format!("/census/{counter}")));
+    let rows: Vec<Vec<String>> = sales
+        .iter()
+        .map(|sale| {
+            let mut row = vec![text(sale.get("sale")), text(sale.get("phase"))];
+            row.extend(["available", "held", "sold"].map(|counter| sum(sale, counter)));
+            row.extend(["queued", "placing", "placed", "dead"].map(|counter| count(sale, counter)));
+            row
+        })
+        .collect();
+    let heading =
+        ["SALE", "PHASE", "AVAILABLE", "HELD", "SOLD", "QUEUED", "PLACING", "PLACED", "DEAD"];
+    output::table(&heading, &rows)?;
+    Ok(Exit::Ok)
+}
+
+/// A JSON value as a cell: texts without quotes, nothing as a dash.
+pub(super) fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn show(admin: &Admin, answer: &Answer) -> Outcome {
+    if admin.json {
+        output::line(answer.text.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let sale = &answer.value;
+    let mut rows: Vec<Vec<String>> =
+        ["sale", "phase"].iter().map(|key| vec![(*key).to_owned(), text(sale.get(key))]).collect();
+    for part in ["terms", "census"] {
+        let fields = sale.get(part).and_then(Value::as_object);
+        let plain = fields.into_iter().flatten().filter(|(key, _)| *key != "items");
+        rows.extend(plain.map(|(key, value)| vec![key.clone(), text(Some(value))]));
+    }
+    output::table(&["FIELD", "VALUE"], &rows)?;
+    let items = sale.pointer("/census/items").and_then(Value::as_array);
+    let columns = ["sku", "initial", "added", "cut", "available", "held", "sold"];
+    let rows: Vec<Vec<String>> = items
+        .into_iter()
+        .flatten()
+        .map(|item| columns.iter().map(|column| text(item.get(column))).collect())
+        .collect();
+    output::line("")?;
+    output::table(&["SKU", "INITIAL", "ADDED", "CUT", "AVAILABLE", "HELD", "SOLD"], &rows)?;
+    Ok(Exit::Ok)
+}
+
+fn put(put: &PutSale) -> Outcome {
+    let items = put.items.iter().map(|item| match item.stock {
+        Some(stock) => json!({"sku": item.sku, "stock": stock}),
+        None => json!({"sku": item.sku}),
+    });
+    let body = json!({
+        "opens_at": put.opens_at,
+        "closes_at": put.closes_at,
+        "limit_per_buyer": put.limit_per_buyer,
+        "drain_rate": put.drain_rate,
+        "items": items.collect::<Vec<_>>(),
+    });
+    let path = format!("{SALES}/{}", put.sale);
+    let answer = Client::new(&put.admin)?.change(Method::PUT, &path, &body)?;
+    show(&put.admin, &answer)
+}
+
+fn switch(one: &OneSale, action: &str) -> Outcome {
+    let path = format!("{SALES}/{}/{action}", one.sale);
+    let answer = Client::new(&one.admin)?.change(Method::POST, &path, &json!({}))?;
+    show(&one.admin, &answer)
+}
+
+fn stock(stock: &Stock) -> Outcome {
+    let path = format!("{SALES}/{}/stock", stock.sale);
+    let body = json!({"sku": stock.sku, "delta": stock.delta, "operation": stock.operation});
+    let answer = Client::new(&stock.admin)?.change(Method::POST, &path, &body)?;
+    show(&stock.admin, &answer)
+}
+
+fn export(one: &OneSale) -> Outcome {
+    let path = format!("{SALES}/{}/tickets?format=ndjson", one.sale);
+    Client::new(&one.admin)?.stream(Method::GET, &path, None, output::data)?;
+    Ok(Exit::Ok)
+}

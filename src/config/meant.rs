@@ -1,0 +1,196 @@
+//! The second stage: what is meant. Relations between keys are checked here, and only this type is seen by
+//! the rest of the program.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use super::finding::At;
+use super::finding::Finding;
+use super::finding::Findings;
+use super::log::Log;
+use super::read::Reading;
+use super::read::at;
+use super::rules;
+use super::said::Ledger;
+use super::said::Retention;
+use super::said::Said;
+use super::said::Store;
+use super::sale;
+use super::sale::ConfiguredSale;
+use super::secrets;
+use super::source::Source;
+use crate::drain;
+use crate::http::admin::Access;
+use crate::http::admin::Tokens;
+use crate::http::config::AdminListener;
+use crate::http::config::Public;
+use crate::http::config::Queue;
+use crate::identity;
+use crate::order::TicketKey;
+
+/// Settings that were checked whole.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where buyers come in.
+    pub public: Public,
+    /// Where operators come in.
+    pub admin: SocketAddr,
+    /// Which operators may.
+    pub admin_access: Access,
+    /// Who a buyer is.
+    pub identity: identity::Config,
+    /// How much may wait.
+    pub queue: Queue,
+    /// Keys that sign tickets, beside the ledger's own.
+    pub ticket_keys: Vec<TicketKey>,
+    /// The book of stock, limits and the queue.
+    pub ledger: Ledger,
+    /// The pace and the workers of the drain.
+    pub drain: drain::Config,
+    /// What is tried again, and how often.
+    pub retry: drain::Retry,
+    /// Where orders end.
+    pub store: Store,
+    /// How long what is over is kept.
+    pub retention: Retention,
+    /// The log.
+    pub log: Log,
+    /// Sales that the ledger shall have.
+    pub sales: Vec<ConfiguredSale>,
+}
+
+/// Checks what single keys cannot know.
+pub(super) fn check(
+    said: Said,
+    mut reading: Reading<'_>,
+    source: &Source,
+    findings: &mut Findings,
+) -> Option<Settings> {
+    let sales = std::mem::take(&mut reading.sales);
+    let mut relations = Relations { reading, source, findings };
+    for (key, message) in rules::broken(&said) {
+        relations.broken(&[key], &message);
+    }
+    for found in said.drain.check().into_iter().chain(said.retry.check()) {
+        relations.broken(&found.keys, &found.text);
+    }
+    relations.ports(said.public.listen, said.admin.listen);
+    let admin_access = relations.admin_access(&said.admin);
+    let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
+    let sales = sale::checked(sales, source, relations.findings);
+    for (span, sale) in &sales {
+        for message in rules::doubts(sale, &said) {
+            relations.findings.add(Finding::warning(at(source, span.clone()), message));
+        }
+    }
+    Some(Settings {
+        public: said.public,
+        admin: said.admin.listen,
+        admin_access: admin_access?,
+        identity: said.identity,
+        queue: said.queue,
+        ticket_keys,
+        ledger: said.ledger,
+        drain: said.drain,
+        retry: said.retry,
+        store: said.store,
+        retention: said.retention,
+        log: said.log,
+        sales: sales.into_iter().map(|(_, sale)| sale).collect(),
+    })
+}
+
+/// Tells what is wrong between keys at the one that was said.
+struct Relations<'r, 's, 'f> {
+    reading: Reading<'r>,
+    source: &'s Source,
+    findings: &'f mut Findings,
+}
+
+impl Relations<'_, '_, '_> {
+    fn at(&self, key: &str) -> At {
+        self.reading.at(self.source, key)
+    }
+
+    /// Two listeners on one port would take each other's connections.
+    fn ports(&mut self, public: SocketAddr, admin: SocketAddr) {
+        let same = public.port() == admin.port() && public.port() != 0;
+        let overlap = public.ip() == admin.ip()
+            || public.ip().is_unspecified()
+            || admin.ip().is_unspecified();
+        if same && overlap {
+            let message = format!(
+                "public.listen ({public}) and admin.listen ({admin}) are the same port: give each its own"
+            );
+            self.broken(&["admin.listen", "public.listen"], &message);
+        }
+    }
+
+    /// Who may use the admin listener; `None` when that was refused.
+    fn admin_access(&mut self, admin: &AdminListener) -> Option<Access> {
+        let tokens = match &admin.token_file {
+            None => None,
+            Some(file) => match Tokens::read(file) {
+                Ok(tokens) => {
+                    self.private("admin.token_file", file);
+                    Some(tokens)
+                }
+                Err(error) => {
+                    let message = format!("{}: {error}", file.display());
+                    self.findings.add(Finding::error(self.at("admin.token_file"), message));
+                    return None;
+                }
+            },
+        };
+        match Access::new(admin.listen, &admin.hosts, tokens, admin.metrics_open) {
+            Ok(access) => Some(access),
+            Err(exposed) => {
+                self.broken(&["admin.listen", "admin.token_file"], &exposed.to_string());
+                None
+            }
+        }
+    }
+
+    /// The keys of `[tickets] key_files`, each id once.
+    fn ticket_keys(&mut self, files: &[PathBuf]) -> Vec<TicketKey> {
+        let mut keys: Vec<TicketKey> = Vec::new();
+        for file in files {
+            let key = match secrets::ticket_key(file) {
+                Ok(key) => key,
+                Err(message) => {
+                    let at = self.at("tickets.key_files");
+                    self.findings.add(Finding::error(at, message));
+                    continue;
+                }
+            };
+            self.private("tickets.key_files", file);
+            if keys.iter().any(|known| known.id == key.id) {
+                let message = format!("{}: ticket key {} is there twice", file.display(), key.id);
+                self.findings.add(Finding::error(self.at("tickets.key_files"), message));
+            } else {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+
+    /// Warns of a file with secrets that others may read.
+    fn private(&mut self, key: &str, file: &Path) {
+        if secrets::is_open_to_others(file) {
+            let file = file.display();
+            let message = format!("{file}: others may read this secret: `chmod 600 {file}`");
+            self.findings.add(Finding::warning(self.at(key), message));
+        }
+    }
+
+    /// A rule between these keys is broken; it is told at the first of them that is not a default.
+    fn broken(&mut self, keys: &[&str], message: &str) {
+        if keys.iter().any(|key| self.reading.refused.contains(*key)) {
+            return;
+        }
+        let said = keys.iter().find(|key| self.reading.given.contains_key(**key));
+        let at = self.reading.at(self.source, said.or(keys.first()).unwrap_or(&""));
+        self.findings.add(Finding::error(at, message));
+    }
+}

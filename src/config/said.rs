@@ -1,0 +1,99 @@
+//! Every section of the settings, as it is read; each component owns its own.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::log::Log;
+use crate::drain;
+use crate::http::config::AdminListener;
+use crate::http::config::Limits;
+use crate::http::config::Public;
+use crate::http::config::Queue;
+use crate::identity;
+use crate::ledger::embedded;
+use crate::store::simulated;
+use crate::units::Span;
+
+/// All sections but `[[sale]]`, which is a list and read on its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Said {
+    pub(super) public: Public,
+    pub(super) admin: AdminListener,
+    pub(super) identity: identity::Config,
+    pub(super) tickets: Tickets,
+    pub(super) limits: Limits,
+    pub(super) ledger: Ledger,
+    pub(super) queue: Queue,
+    pub(super) drain: drain::Config,
+    pub(super) retry: drain::Retry,
+    pub(super) store: Store,
+    pub(super) retention: Retention,
+    pub(super) log: Log,
+}
+
+/// `[tickets]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Tickets {
+    /// Files with ticket keys, beside the ledger's own; the same on all processes.
+    pub(super) key_files: Vec<PathBuf>,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// Which engine.
+    pub engine: Engine,
+    /// The embedded one.
+    pub embedded: embedded::Config,
+}
+
+/// The engines of the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Engine {
+    /// A journal in a directory; no server.
+    #[default]
+    Embedded,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// Which store.
+    pub kind: StoreKind,
+    /// The simulated one.
+    pub simulated: simulated::Config,
+}
+
+/// The kinds of stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// SQLite tables behind the behaviour of a MySQL server.
+    #[default]
+    Simulated,
+}
+
+/// `[retention]`: how long what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// From the end of a sale (closed and all terminal) to its purge.
+    pub tickets: Span,
+    /// From the purge of a sale until its name and census are forgotten too.
+    pub sales: Span,
+}
+
+/// One day.
+const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { tickets: Span(DAY * 7), sales: Span(DAY * 90) }
+    }
+}

@@ -1,0 +1,158 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::store::suite::{self, change, order};
+use crate::store::{Found, SharedStore};
+
+fn config(directory: &std::path::Path) -> Config {
+    Config { directory: directory.to_owned(), latency: Span(Duration::ZERO), ..Config::default() }
+}
+
+fn open(directory: &std::path::Path) -> Simulated {
+    Simulated::open(config(directory), Arc::new(SystemClock::new())).unwrap()
+}
+
+#[tokio::test]
+async fn it_passes_the_suite() {
+    let mut directories = Vec::new();
+    let fresh = || {
+        let directory = tempfile::tempdir().unwrap();
+        let store: SharedStore = Arc::new(open(directory.path()));
+        directories.push(directory);
+        store
+    };
+    suite::exercise(fresh).await;
+}
+
+#[tokio::test]
+async fn what_was_placed_is_there_after_a_restart_and_in_a_second_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, two) = (open(directory.path()), open(directory.path()));
+    one.stock(vec![change(1, "phone", true, 5)]).await.unwrap();
+    assert!(matches!(one.place(vec![order(1, 1)]).await[0], Placement::Placed { .. }));
+    assert!(matches!(two.place(vec![order(2, 1)]).await[0], Placement::Placed { .. }));
+    drop((one, two));
+    let again = open(directory.path());
+    let found = again.find(vec![order(1, 1).ticket, order(2, 1).ticket]).await;
+    assert!(found.iter().all(|one| matches!(one, Found::Placed { .. })), "{found:?}");
+}
+
+#[tokio::test]
+async fn faults_are_what_they_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.stock(vec![change(1, "phone", true, 50)]).await.unwrap();
+    let cause = |placement: &Placement| match placement {
+        Placement::Later(later) => later.cause,
+        other => panic!("{other:?}"),
+    };
+    store.patch_faults(&json!({"outage": true})).await.unwrap();
+    assert_eq!(cause(&store.place(vec![order(1, 1)]).await[0]), LaterCause::StoreAway);
+    assert!(store.order_rows(None).await.is_err());
+    let errors = [
+        (1040, LaterCause::StoreAway),
+        (1205, LaterCause::ThisOrder),
+        (1213, LaterCause::ThisOrder),
+        (1290, LaterCause::StoreAway),
+        (1142, LaterCause::Misconfigured),
+    ];
+    for (code, expected) in errors {
+        let plan = json!({"outage": false, "error_rate": 1.0, "error_code": code});
+        store.patch_faults(&plan).await.unwrap();
+        assert_eq!(cause(&store.place(vec![order(1, 1)]).await[0]), expected, "{code}");
+    }
+    store.patch_faults(&json!({"error_rate": 0, "lost_reply_rate": 1.0})).await.unwrap();
+    let lost = store.place(vec![order(2, 1)]).await;
+    assert!(matches!(lost[0], Placement::InDoubt { .. }), "{lost:?}");
+    store.patch_faults(&json!({"lost_reply_rate": 0, "refuse_rate": 1.0})).await.unwrap();
+    assert!(matches!(store.place(vec![order(3, 1)]).await[0], Placement::Refused { .. }));
+    let found = store.find(vec![order(1, 1).ticket, order(2, 1).ticket]).await;
+    assert_eq!(found[0], Found::NotThere);
+    assert!(matches!(found[1], Found::Placed { .. }), "applied, and the reply was lost");
+}
+
+#[tokio::test]
+async fn a_bad_fault_plan_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for bad in
+        [json!({"outage": 1}), json!({"nonsense": true}), json!({"error_rate": 2}), json!([])]
+    {
+        assert!(store.patch_faults(&bad).await.is_err(), "{bad}");
+    }
+    let code = json!({"error_rate": 0.5, "error_code": 7});
+    assert!(store.patch_faults(&code).await.is_err());
+    assert_eq!(store.faults(), FaultPlan::default());
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_still_takes_effect() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.stock(vec![change(1, "phone", true, 5)]).await.unwrap();
+    store.patch_faults(&json!({"freeze": true})).await.unwrap();
+    let frozen = store.place(vec![order(1, 1)]);
+    let gave_up = tokio::time::timeout(Duration::from_millis(1), frozen).await;
+    assert!(gave_up.is_err(), "a frozen server does not answer");
+    store.patch_faults(&json!({"freeze": false})).await.unwrap();
+    let placed = store.place(vec![order(1, 1)]).await;
+    let voided = store.void(vec![order(1, 1)]).await;
+    assert!(matches!(placed[0], Placement::Placed { .. }));
+    assert!(matches!(voided[0], Found::Placed { .. }), "S4: {voided:?}");
+    let rows = store.order_rows(None).await.unwrap().rows;
+    assert_eq!(rows.len(), 1, "one order, whichever call came first");
+}
+
+#[tokio::test]
+async fn connections_are_limited_and_shared_by_processes() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        connections: 4,
+        latency: Span(Duration::from_millis(20)),
+        ..config(directory.path())
+    };
+    let store = Simulated::open(config, Arc::new(SystemClock::new())).unwrap();
+    store.stock(vec![change(1, "phone", true, 50)]).await.unwrap();
+    let calls = (1..=10).map(|nth| store.place(vec![order(nth, 1)]));
+    let placed = futures_util::future::join_all(calls).await;
+    let refused = placed.iter().filter(|one| matches!(one[0], Placement::Later(_))).count();
+    assert_eq!(refused, 6, "1040 beyond four at once");
+    let other = open(directory.path());
+    store.patch_faults(&json!({})).await.unwrap();
+    assert_eq!(store.worker.seen().processes, 2);
+    drop(other);
+}
+
+#[test]
+fn what_is_not_a_store_is_refused_with_a_reason() {
+    let clock = || Arc::new(SystemClock::new());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.sqlite");
+    std::fs::write(&file, b"this is not a database, and long enough to be looked at").unwrap();
+    assert!(Simulated::open(config(directory.path()), clock()).is_err());
+    std::fs::remove_file(&file).unwrap();
+    let other = rusqlite::Connection::open(&file).unwrap();
+    other.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(other);
+    let newer = Simulated::open(config(directory.path()), clock()).unwrap_err();
+    assert!(matches!(&newer, OpenError::Unusable(text) if text.contains("version 99")), "{newer}");
+    std::fs::remove_file(&file).unwrap();
+    drop(open(directory.path()));
+    let other = rusqlite::Connection::open(&file).unwrap();
+    let without_key = "DROP TABLE forebay_stock_ops;
+        CREATE TABLE forebay_stock_ops (sale_no, operation, sku, delta, created_at)";
+    other.execute_batch(without_key).unwrap();
+    let unkeyed = Simulated::open(config(directory.path()), clock()).unwrap_err();
+    assert!(
+        matches!(&unkeyed, OpenError::Unusable(text) if text.contains("PRIMARY KEY")),
+        "{unkeyed}"
+    );
+    let is_file = directory.path().join("file");
+    std::fs::write(&is_file, b"").unwrap();
+    let refused = Simulated::open(config(&is_file), clock()).unwrap_err();
+    assert!(matches!(refused, OpenError::Runtime(_)));
+}
