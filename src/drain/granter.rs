@@ -11,7 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::breaker::May;
-use super::round::{Permits, Probe, Round};
+use super::permits::{Permits, Probe};
+use super::round::Round;
 use super::sales::Sale;
 use super::shared::{LEDGER_PAUSE, Shared};
 use super::turn::Next;
@@ -135,9 +136,8 @@ impl Granter {
         let shared = Arc::clone(&self.shared);
         let (sale_no, asked) = (next.sale_no, shared.now());
         let Some(sale) = shared.sales.get(sale_no) else {
-            // Its news come later in the tail.
-            shared.turn().asked(sale_no, 0);
-            shared.turn().hold(sale_no, asked + Duration::from_millis(20));
+            // The tail tells of a sale before its orders: it is gone.
+            shared.turn().forget(sale_no);
             return;
         };
         if sale.seal(&shared.keyring).is_none() {

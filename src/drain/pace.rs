@@ -2,8 +2,8 @@
 //! costs speed, never the bound.
 //!
 //! Permits beyond the burst are lost, so the next question must come before the bucket is full; and each
-//! question costs a call, so it must not come for every permit. Half of the default burst (10 ms of permits)
-//! lies between the two: the other half covers a timer's grain (1 ms) and a late wake-up.
+//! question costs a call, so it must not come for every permit. A third of the default burst (10 ms of permits)
+//! gathers between two questions: the rest covers a timer's grain (1 ms) and a late wake-up.
 
 use std::time::Duration;
 
@@ -12,7 +12,10 @@ use crate::ledger::{DrainDoc, Grant};
 use crate::sale::Rate;
 
 /// Permits that gather between two questions, as time.
-const GATHER_MICROS: u64 = 4_000;
+const GATHER_MICROS: u64 = 3_000;
+
+/// How late a timer may be at its best: its grain and a wake-up.
+const TIMER_LATE: Duration = Duration::from_millis(2);
 
 /// While the drain is paused the ledger is asked this often, in case the news of its end was missed.
 const PAUSED_ASK: Duration = Duration::from_secs(1);
@@ -49,12 +52,16 @@ impl Pace {
         batch.min(BATCH_MAX).min(self.burst).max(1)
     }
 
-    /// How long until a batch worth asking for has gathered in an empty bucket.
+    /// How long until a batch worth asking for has gathered in a bucket that holds less than one permit.
     fn gather(&self) -> Duration {
         let Rate::Per { permits, period_micros } = self.rate else { return Duration::ZERO };
+        let time =
+            |count: u64| Duration::from_micros((count * period_micros).div_ceil(permits.into()));
         let worth = (u64::from(permits) * GATHER_MICROS).div_ceil(period_micros);
-        let worth = worth.min(self.most().div_ceil(2).into()).max(1);
-        Duration::from_micros((worth * period_micros).div_ceil(permits.into()))
+        let gather = time(worth.min(self.most().div_ceil(2).into()).max(1));
+        // What is left of a permit now, and what gathers until a late timer fires, must fit into the bucket.
+        let room = time(u64::from(self.burst) - 1);
+        if room > TIMER_LATE * 2 { gather.min(room - TIMER_LATE) } else { gather }
     }
 
     /// The answer to a question for `want` that was asked at `asked` and came at `now`.
@@ -103,14 +110,15 @@ mod tests {
     fn it_asks_for_no_more_than_the_burst_and_before_the_bucket_is_full() {
         // rate, burst, batch: the most to ask for, and what gathers in microseconds.
         for (rate, burst, batch, most, gather) in [
-            ("100/s", None, Batch::Auto, 2, 10_000),
+            ("100/s", None, Batch::Auto, 2, 8_000),
             ("500/s", None, Batch::Auto, 6, 4_000),
-            ("1000/s", None, Batch::Auto, 11, 4_000),
-            ("10000/s", None, Batch::Auto, 101, 4_000),
+            ("1000/s", None, Batch::Auto, 11, 3_000),
+            ("10000/s", None, Batch::Auto, 101, 3_000),
             ("1000000/s", None, Batch::Auto, 500, 250),
             ("10000/s", Some(5), Batch::Auto, 5, 300),
             ("10000/s", None, Batch::Of(10), 10, 500),
-            ("10/h", None, Batch::Auto, 2, 360_000_000),
+            ("10/h", None, Batch::Auto, 2, 359_998_000),
+            ("100/s", Some(1), Batch::Auto, 1, 10_000),
             ("off", None, Batch::Auto, 500, 0),
             ("off", None, Batch::Of(64), 64, 0),
         ] {
@@ -127,7 +135,7 @@ mod tests {
         let mut pace = pace("1000/s", None, Batch::Auto);
         for (granted, retry_in, own, at) in [
             (11, None, false, 50),            // all that was wanted: there may be more
-            (5, None, false, 54),             // the bucket is empty now
+            (5, None, false, 53),             // the bucket is empty now
             (5, None, true, 50),              // the sale's own bucket may be the empty one
             (0, Some(millis(3)), false, 54),  // as the ledger says
             (0, Some(millis(900)), true, 50), // only this sale must wait

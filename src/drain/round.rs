@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::attempt::attempt;
 use super::outcome::{Answer, Tries, fate, verdict};
+use super::permits::{Permits, Probe};
 use super::sales::Sale;
 use super::settle::settle;
 use super::shared::Shared;
@@ -21,53 +22,9 @@ use crate::store::{LaterCause, PlaceOrder};
 /// An attempt starts this long after the answer to its claim, at the latest (L7).
 const START_WITHIN: Duration = Duration::from_millis(50);
 
-/// What must be left of a lease after an attempt, to settle it.
-const SETTLE_MARGIN: Duration = Duration::from_secs(1);
-
-/// What the ledger granted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Permits {
-    pub(super) granted: u32,
-    /// The instant of the grant, in ledger time.
-    pub(super) at: Timestamp,
-    /// When the answer came, in monotonic time.
-    pub(super) heard: Duration,
-}
-
-impl Permits {
-    /// Ledger time at a monotonic instant; late by no more than the grant's answer took.
-    fn ledger_time(&self, now: Duration) -> Timestamp {
-        self.at.plus(now.saturating_sub(self.heard))
-    }
-
-    /// The monotonic instant at which it is surely that late in ledger time.
-    fn instant(&self, at: Timestamp) -> Duration {
-        self.heard + at.since(self.at)
-    }
-}
-
-/// The breaker's one probe. Dropped without a report, it lets another probe go.
-#[derive(Debug)]
-pub(super) struct Probe {
-    shared: Arc<Shared>,
-    reported: bool,
-}
-
-impl Probe {
-    pub(super) fn begins(shared: &Arc<Shared>) -> Self {
-        shared.sink.probe_begins();
-        Self { shared: Arc::clone(shared), reported: false }
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        if !self.reported {
-            self.shared.sink.probe_unused();
-        }
-        self.shared.wake.notify_one();
-    }
-}
+/// What must be left of a lease after an attempt, to settle it. The settings leave a second for this and for
+/// the answer to the claim.
+const SETTLE_MARGIN: Duration = Duration::from_millis(250);
 
 /// A worker's task.
 #[derive(Debug)]
@@ -220,7 +177,7 @@ impl Round {
     }
 
     fn take_probe(&mut self) -> bool {
-        self.probe.as_mut().is_some_and(|probe| !std::mem::replace(&mut probe.reported, true))
+        self.probe.as_mut().is_some_and(Probe::report)
     }
 
     /// Tells the sink what the call showed of the store.

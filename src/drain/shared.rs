@@ -59,7 +59,6 @@ impl Shared {
         status: &DrainStatus,
         stop: Stop,
     ) -> Self {
-        let calls = (config.workers as usize).min(parts.store.concurrency_max().max(1));
         Self {
             ledger: parts.ledger,
             store: parts.store,
@@ -70,7 +69,7 @@ impl Shared {
             sales: Sales::default(),
             sink: Arc::clone(&status.sink),
             figures: Arc::clone(&status.figures),
-            workers: Arc::new(Semaphore::new(calls)),
+            workers: Arc::new(Semaphore::new(status.workers() as usize)),
             turn: Mutex::default(),
             pace: Mutex::new(Pace::new(config.batch)),
             jitter: Mutex::new(Jitter::seeded(parts.seed)),
