@@ -14,6 +14,7 @@ mod follow;
 mod granter;
 mod outcome;
 mod pace;
+mod permits;
 mod round;
 mod sales;
 mod settle;
@@ -72,8 +73,10 @@ impl Drain {
     #[must_use]
     pub fn new(config: Config, retry: Retry, parts: Parts) -> Self {
         let jitter = Jitter::seeded(parts.seed.wrapping_add(1));
+        let calls = u32::try_from(parts.store.concurrency_max()).unwrap_or(u32::MAX);
+        let workers = config.workers.min(calls).max(1);
         let status = DrainStatus {
-            figures: Arc::new(Figures::new(Arc::clone(&parts.clock), config.workers)),
+            figures: Arc::new(Figures::new(Arc::clone(&parts.clock), workers)),
             sink: Arc::new(Sink::new(shared::backoff(&retry), jitter)),
         };
         Self { config, retry, parts, status }
@@ -100,5 +103,6 @@ impl Drain {
             () = follow::follow(&shared) => {}
         }
         granter.finish(grace).await;
+        status.figures.ended();
     }
 }

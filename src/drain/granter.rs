@@ -1,7 +1,7 @@
-//! The one loop that asks for permits and hands them to rounds.
+//! The one loop that decides when permits are asked for, and for which sale. The asking is a round's first step.
 //!
-//! It waits for nothing but time, a free worker and the answer to its one question: claims, the store and the
-//! tail are waited for by others, so that no permit is lost to them.
+//! It waits for nothing but time and a free worker: the ledger, the store and the tail are waited for by
+//! others, so that no permit is lost to them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,14 +11,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::breaker::May;
-use super::round::{Permits, Probe, Round};
-use super::sales::Sale;
-use super::shared::{LEDGER_PAUSE, Shared};
+use super::permits::{Asking, Probe};
+use super::round::Round;
+use super::shared::Shared;
 use super::turn::Next;
-use crate::ledger::Grant;
 
 /// How long a sale rests whose ticket key is not in the keyring.
 const NO_KEY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Questions for permits that may be without an answer at once: as many as bridge a slow commit.
+pub(super) const ASKING_MAX: usize = 4;
 
 /// What the loop does next.
 enum Step {
@@ -37,23 +39,13 @@ pub(super) struct Granter {
     rounds: JoinSet<()>,
     /// A worker that is free for the next round.
     worker: Option<OwnedSemaphorePermit>,
-    /// The ledger could not answer: not asked before.
-    ledger_at: Duration,
-    ledger_failures: u32,
     /// Nothing was due when it was looked last.
     idle: bool,
 }
 
 impl Granter {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            rounds: JoinSet::new(),
-            worker: None,
-            ledger_at: Duration::ZERO,
-            ledger_failures: 0,
-            idle: false,
-        }
+        Self { shared, rounds: JoinSet::new(), worker: None, idle: false }
     }
 
     /// Grants until it is dropped at a wait.
@@ -67,7 +59,7 @@ impl Granter {
                 }
             }
             match self.next() {
-                Step::Ask(next, may) => self.ask(next, may).await,
+                Step::Ask(next, may) => self.ask(next, may),
                 Step::Worker => {
                     self.worker = Arc::clone(&shared.workers).acquire_owned().await.ok();
                 }
@@ -105,9 +97,12 @@ impl Granter {
     fn next(&mut self) -> Step {
         let shared = &self.shared;
         let now = shared.now();
-        let at = shared.pace().at().max(self.ledger_at);
+        let at = shared.pace().at();
         if at > now {
             return Step::Wait(Some(at));
+        }
+        if shared.asking.load(Ordering::Relaxed) >= ASKING_MAX {
+            return Step::Wait(None);
         }
         let may = match shared.sink.may(now) {
             May::After(at) => return Step::Wait(Some(at)),
@@ -131,58 +126,35 @@ impl Granter {
         next.map_or(Step::Wait(next_at), |next| Step::Ask(next, may))
     }
 
-    async fn ask(&mut self, next: Next, may: May) {
-        let shared = Arc::clone(&self.shared);
-        let (sale_no, asked) = (next.sale_no, shared.now());
+    fn ask(&mut self, next: Next, may: May) {
+        let shared = &self.shared;
+        let (sale_no, now) = (next.sale_no, shared.now());
         let Some(sale) = shared.sales.get(sale_no) else {
-            // Its news come later in the tail.
-            shared.turn().asked(sale_no, 0);
-            shared.turn().hold(sale_no, asked + Duration::from_millis(20));
+            // The tail tells of a sale before its orders: it is gone.
+            shared.turn().forget(sale_no);
             return;
         };
         if sale.seal(&shared.keyring).is_none() {
             tracing::warn!(sale = %sale.name, "the sale's ticket key is not in the keyring: its orders wait");
-            shared.turn().asked(sale_no, 0);
-            shared.turn().hold(sale_no, asked + NO_KEY_PAUSE);
-            return;
-        }
-        let most = if may == May::Probe { 1 } else { shared.pace().most() };
-        let want = u32::try_from(next.due).unwrap_or(u32::MAX).min(most);
-        match shared.ledger.grant(sale_no, want).await {
-            Ok(grant) => {
-                self.ledger_failures = 0;
-                self.granted(sale, (asked, want), grant, may);
-            }
-            Err(fault) => {
-                shared.faulted("grant", &fault);
-                shared.turn().asked(sale_no, 0);
-                let pause = shared.draw(|jitter| LEDGER_PAUSE.half(self.ledger_failures, jitter));
-                self.ledger_failures += 1;
-                self.ledger_at = shared.now() + pause;
-            }
-        }
-    }
-
-    fn granted(&mut self, sale: Arc<Sale>, (asked, want): (Duration, u32), grant: Grant, may: May) {
-        let (shared, now) = (&self.shared, self.shared.now());
-        let own = sale.own_rate.load(Ordering::Relaxed);
-        shared.pace().answered((asked, now), want, &grant, own);
-        let mut turn = shared.turn();
-        let news = turn.asked(sale.sale_no, grant.granted);
-        if let (0, Some(retry_in), true) = (grant.granted, grant.retry_in, own) {
-            turn.hold(sale.sale_no, now + retry_in);
-        }
-        drop(turn);
-        if grant.granted == 0 {
+            let mut turn = shared.turn();
+            turn.asked(sale_no, 0);
+            turn.hold(sale_no, now + NO_KEY_PAUSE);
             return;
         }
         let Some(worker) = self.worker.take() else { return };
+        let most = {
+            let mut pace = shared.pace();
+            pace.asked(now);
+            if may == May::Probe { 1 } else { pace.most() }
+        };
+        let want = u32::try_from(next.due).unwrap_or(u32::MAX).min(most);
+        let news = shared.turn().asked(sale_no, want);
         let probe = (may == May::Probe).then(|| Probe::begins(shared));
-        let permits = Permits { granted: grant.granted, at: grant.at, heard: now };
-        let round = Round { shared: Arc::clone(shared), sale, permits, news, probe };
+        let asking = Asking::begins(shared);
+        let round = Round { shared: Arc::clone(shared), sale, news, probe };
         let busy = shared.figures.worker();
         self.rounds.spawn(async move {
-            round.run().await;
+            round.run(want, asking).await;
             drop((busy, worker));
         });
     }

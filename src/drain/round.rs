@@ -1,80 +1,38 @@
-//! One round of a worker: claim, place, settle.
+//! One round of a worker: grant, claim, place, settle.
 //!
 //! Invariants: an order is placed only while its lease outlasts the attempt (L4), within 50 ms of the answer to
 //! its claim (L7), and after the stock changes of its claim are in the store. Else it is given back unstarted.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attempt::attempt;
 use super::outcome::{Answer, Tries, fate, verdict};
+use super::permits::{Asking, Permits, Probe};
 use super::sales::Sale;
 use super::settle::settle;
-use super::shared::Shared;
+use super::shared::{LEDGER_PAUSE, Shared};
 use super::sink::Report;
 use super::status::UNSTARTED;
 use super::stock::apply_stock;
-use crate::clock::Timestamp;
-use crate::ledger::{Claim, Claimed, ClaimedOrder, Fate, FaultKind, LeaseId, Settle, Settled};
+use crate::ledger::{
+    Claim, Claimed, ClaimedOrder, Fate, FaultKind, Grant, LeaseId, Settle, Settled,
+};
 use crate::store::{LaterCause, PlaceOrder};
 
 /// An attempt starts this long after the answer to its claim, at the latest (L7).
 const START_WITHIN: Duration = Duration::from_millis(50);
 
-/// What must be left of a lease after an attempt, to settle it.
-const SETTLE_MARGIN: Duration = Duration::from_secs(1);
-
-/// What the ledger granted.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Permits {
-    pub(super) granted: u32,
-    /// The instant of the grant, in ledger time.
-    pub(super) at: Timestamp,
-    /// When the answer came, in monotonic time.
-    pub(super) heard: Duration,
-}
-
-impl Permits {
-    /// Ledger time at a monotonic instant; late by no more than the grant's answer took.
-    fn ledger_time(&self, now: Duration) -> Timestamp {
-        self.at.plus(now.saturating_sub(self.heard))
-    }
-
-    /// The monotonic instant at which it is surely that late in ledger time.
-    fn instant(&self, at: Timestamp) -> Duration {
-        self.heard + at.since(self.at)
-    }
-}
-
-/// The breaker's one probe. Dropped without a report, it lets another probe go.
-#[derive(Debug)]
-pub(super) struct Probe {
-    shared: Arc<Shared>,
-    reported: bool,
-}
-
-impl Probe {
-    pub(super) fn begins(shared: &Arc<Shared>) -> Self {
-        shared.sink.probe_begins();
-        Self { shared: Arc::clone(shared), reported: false }
-    }
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        if !self.reported {
-            self.shared.sink.probe_unused();
-        }
-        self.shared.wake.notify_one();
-    }
-}
+/// What must be left of a lease after an attempt, to settle it. The settings leave a second for this and for
+/// the answer to the claim.
+const SETTLE_MARGIN: Duration = Duration::from_millis(250);
 
 /// A worker's task.
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) shared: Arc<Shared>,
     pub(super) sale: Arc<Sale>,
-    pub(super) permits: Permits,
     /// What [`super::turn::Turn::asked`] answered.
     pub(super) news: u64,
     pub(super) probe: Option<Probe>,
@@ -89,18 +47,21 @@ struct Lease {
 }
 
 impl Round {
-    pub(super) async fn run(mut self) {
-        let Some((claimed, until)) = self.claim().await else { return };
+    /// Asks for `want` permits, and does what there is to do with them.
+    pub(super) async fn run(mut self, want: u32, asking: Asking) {
+        let Some(permits) = self.grant(want).await else { return };
+        drop(asking);
+        let Some((claimed, until)) = self.claim(permits).await else { return };
         let answered = self.shared.now();
         let lease = Lease { id: claimed.lease, until };
         let orders = claimed.orders;
         if !self.stock_is_there(&claimed.changes).await || !self.may_start(answered, until) {
             return self.give_back(orders, lease).await;
         }
-        self.note_waits(&orders);
+        self.note_waits(&orders, permits);
         let tries = orders.iter().map(|order| (order.place, order.accepted_at, Tries::of(order)));
         let tries: Vec<_> = tries.collect();
-        let answers = attempt(&self.shared, self.place_orders(orders), until).await;
+        let answers = attempt(&self.shared, self.place_orders(orders, permits), until).await;
         self.report(&answers);
         let rules = self.shared.rules();
         let labels: Vec<_> = answers.iter().map(Answer::retry_label).collect();
@@ -116,26 +77,57 @@ impl Round {
         for (((settle, settled), (_, accepted_at, _)), label) in
             settles.iter().zip(settled).zip(tries).zip(labels)
         {
-            self.note(&settle.fate, settled, accepted_at, label);
+            self.note(&settle.fate, settled, permits.waited(self.shared.now(), accepted_at), label);
         }
+    }
+
+    /// Asks the pacer; `None` when it grants nothing now.
+    async fn grant(&self, want: u32) -> Option<Permits> {
+        let (shared, sale_no) = (&self.shared, self.sale.sale_no);
+        let answer = shared.ledger.grant(sale_no, want).await;
+        let now = shared.now();
+        let own = self.sale.own_rate.load(Ordering::Relaxed);
+        let grant = match answer {
+            Ok(grant) => grant,
+            Err(fault) => {
+                shared.faulted("grant", &fault);
+                let failures = shared.pace().failures();
+                let pause = shared.draw(|jitter| LEDGER_PAUSE.half(failures, jitter));
+                shared.pace().failed(now, pause);
+                shared.with_turn(|turn| turn.ungranted(sale_no, want));
+                return None;
+            }
+        };
+        shared.pace().answered(now, want, &grant, own);
+        let missing = want.saturating_sub(grant.granted);
+        shared.with_turn(|turn| {
+            if let (0, Some(retry_in), true) = (grant.granted, grant.retry_in, own) {
+                turn.hold(sale_no, now + retry_in);
+            }
+            // The granter may have set its timer before it could know that there is more.
+            let wake = turn.ungranted(sale_no, missing);
+            wake || missing == 0 || own
+        });
+        let Grant { granted, at, .. } = grant;
+        (granted > 0).then_some(Permits { granted, at, heard: now })
     }
 
     /// Claims what was granted. Answers with the monotonic instant at which the lease ends at the earliest;
     /// `None` when there is nothing to do.
-    async fn claim(&mut self) -> Option<(Claimed, Duration)> {
+    async fn claim(&self, permits: Permits) -> Option<(Claimed, Duration)> {
         let (shared, sale_no) = (&self.shared, self.sale.sale_no);
         let lease = shared.config.lease.0;
         let sent = shared.now();
         let claim = Claim {
             sale_no,
-            max: self.permits.granted,
+            max: permits.granted,
             lease,
-            granted_at: self.permits.at,
+            granted_at: permits.at,
             stock_seen: self.sale.stock_seen(),
         };
         match shared.ledger.claim(claim).await {
             Ok(claimed) => {
-                let next = claimed.next_due.map(|at| self.permits.instant(at));
+                let next = claimed.next_due.map(|at| permits.instant(at));
                 let (news, more) = (self.news, claimed.more);
                 shared.with_turn(|turn| turn.heard(sale_no, news, more, next));
                 (!claimed.orders.is_empty()).then_some((claimed, sent + lease))
@@ -144,7 +136,7 @@ impl Round {
                 shared.faulted("claim", &fault);
                 let now = shared.now();
                 shared.with_turn(|turn| {
-                    turn.due(sale_no, u64::from(self.permits.granted));
+                    turn.due(sale_no, u64::from(permits.granted));
                     if fault.kind == FaultKind::InDoubt {
                         turn.due_at(sale_no, now + lease);
                     }
@@ -201,7 +193,7 @@ impl Round {
         Settle { sale_no: self.sale.sale_no, place, lease: lease.id, fate, brake }
     }
 
-    fn place_orders(&self, orders: Vec<ClaimedOrder>) -> Vec<PlaceOrder> {
+    fn place_orders(&self, orders: Vec<ClaimedOrder>, permits: Permits) -> Vec<PlaceOrder> {
         let seal = self.sale.seal(&self.shared.keyring);
         let seal = seal.expect("the granter asks only for sales whose key is there");
         let of = |order: ClaimedOrder| PlaceOrder {
@@ -213,14 +205,14 @@ impl Round {
             lines: order.lines,
             payload: order.payload,
             accepted_at: order.accepted_at,
-            attempted_at: self.permits.at,
+            attempted_at: permits.at,
             attempt: order.claims + 1,
         };
         orders.into_iter().map(of).collect()
     }
 
     fn take_probe(&mut self) -> bool {
-        self.probe.as_mut().is_some_and(|probe| !std::mem::replace(&mut probe.reported, true))
+        self.probe.as_mut().is_some_and(Probe::report)
     }
 
     /// Tells the sink what the call showed of the store.
@@ -248,9 +240,9 @@ impl Round {
         self.probe = None;
     }
 
-    fn note_waits(&self, orders: &[ClaimedOrder]) {
+    fn note_waits(&self, orders: &[ClaimedOrder], permits: Permits) {
         for order in orders.iter().filter(|order| order.claims == 0) {
-            let waited = self.permits.at.since(order.accepted_at);
+            let waited = permits.at.since(order.accepted_at);
             self.sale.meters.queue_wait.record(waited);
         }
     }
@@ -260,7 +252,7 @@ impl Round {
         &self,
         fate: &Fate,
         settled: Settled,
-        accepted_at: Timestamp,
+        since_acceptance: Duration,
         label: Option<&'static str>,
     ) {
         if settled != Settled::Done {
@@ -284,7 +276,7 @@ impl Round {
         };
         if let Some(counter) = ended {
             counter.increment(1);
-            meters.completion.record(self.permits.ledger_time(now).since(accepted_at));
+            meters.completion.record(since_acceptance);
         }
     }
 }

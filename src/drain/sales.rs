@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use metrics::{Counter, Histogram, counter, histogram};
 
+use crate::clock::Timestamp;
 use crate::ledger::SaleDoc;
 use crate::metrics::{ORDER_COMPLETION, ORDERS, QUEUE_WAIT};
 use crate::order::{Keyring, SaleSeal};
@@ -25,7 +26,8 @@ pub(super) struct Meters {
 pub(super) struct Sale {
     pub(super) sale_no: SaleNo,
     pub(super) name: SaleName,
-    doc_key: (u8, crate::clock::Timestamp),
+    /// The ticket key's id, and when the sale was made: what its tickets are made with.
+    made: (u8, Timestamp),
     seal: OnceLock<SaleSeal>,
     /// It has a `drain_rate`. Written by the follower, read by the granter.
     pub(super) own_rate: AtomicBool,
@@ -57,7 +59,7 @@ impl Sale {
         Self {
             sale_no: doc.sale_no,
             name: doc.name.clone(),
-            doc_key: (doc.key_id, doc.made_at),
+            made: (doc.key_id, doc.made_at),
             seal: OnceLock::new(),
             own_rate: AtomicBool::new(false),
             had_dead: AtomicBool::new(false),
@@ -76,7 +78,7 @@ impl Sale {
         if let Some(seal) = self.seal.get() {
             return Some(seal);
         }
-        let (key_id, made_at) = self.doc_key;
+        let (key_id, made_at) = self.made;
         let seal = keyring.seal(key_id, self.sale_no, made_at)?;
         Some(self.seal.get_or_init(|| seal))
     }

@@ -1,5 +1,6 @@
 //! What the granter, the follower and the rounds share.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     turn: Mutex<Turn>,
     pace: Mutex<Pace>,
     jitter: Mutex<Jitter>,
+    /// Questions for permits without an answer. Written by the rounds, read by the granter.
+    pub(super) asking: AtomicUsize,
     /// Told by the rounds and the follower when the granter may have less to wait for.
     pub(super) wake: Notify,
     /// Told by the granter when nothing is due any more.
@@ -59,7 +62,6 @@ impl Shared {
         status: &DrainStatus,
         stop: Stop,
     ) -> Self {
-        let calls = (config.workers as usize).min(parts.store.concurrency_max().max(1));
         Self {
             ledger: parts.ledger,
             store: parts.store,
@@ -70,10 +72,11 @@ impl Shared {
             sales: Sales::default(),
             sink: Arc::clone(&status.sink),
             figures: Arc::clone(&status.figures),
-            workers: Arc::new(Semaphore::new(calls)),
+            workers: Arc::new(Semaphore::new(status.workers() as usize)),
             turn: Mutex::default(),
             pace: Mutex::new(Pace::new(config.batch)),
             jitter: Mutex::new(Jitter::seeded(parts.seed)),
+            asking: AtomicUsize::new(0),
             wake: Notify::new(),
             idle: Notify::new(),
             corrupt: Notify::new(),

@@ -66,7 +66,7 @@ impl Figures {
             busy: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             attempts: Mutex::default(),
-            halted: Mutex::default(),
+            halted: Mutex::new(Some("the ledger was not read yet".to_owned())),
             attempts_total: counter!(DRAIN_ATTEMPTS),
             retries: retry_labels()
                 .map(|label| (label, counter!(STORE_RETRIES, "reason" => label))),
@@ -117,6 +117,12 @@ impl Figures {
     /// Why nothing is drained; `None` when it is.
     pub(super) fn halted(&self, why: Option<String>) {
         *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// The drain has ended; what made it end stays the reason.
+    pub(super) fn ended(&self) {
+        let mut halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner);
+        halted.get_or_insert_with(|| "the drain has ended".to_owned());
     }
 
     fn attempts_per_second(&self) -> f64 {

@@ -109,21 +109,21 @@ impl Turn {
         None
     }
 
-    /// The ledger granted so many permits to the sale that was taken. Answers what to give back with the
-    /// claim's answer: news up to here are older than the claim.
-    pub(super) fn asked(&mut self, sale_no: SaleNo, granted: u32) -> u64 {
+    /// `want` permits are asked for the sale that was taken. Answers what to give back with the claim's answer:
+    /// news up to here are older than the claim.
+    pub(super) fn asked(&mut self, sale_no: SaleNo, want: u32) -> u64 {
         let Some(entry) = self.sales.get(&sale_no) else { return 0 };
-        let (news, mut due) = (entry.news, entry.due);
-        if due != MANY {
-            due = due.saturating_sub(granted.into());
-        }
-        if granted == 0 && due > 0 && !entry.in_ring {
-            // It did not have its turn.
-            self.ring.push_front(sale_no);
-            self.sales.entry(sale_no).or_default().in_ring = true;
-        }
-        self.set(sale_no, due);
+        let (news, due) = (entry.news, entry.due);
+        let left = if due == MANY { MANY } else { due.saturating_sub(want.into()) };
+        self.set(sale_no, left);
         news
+    }
+
+    /// So many of the permits that were asked for were not granted: their orders are still due.
+    pub(super) fn ungranted(&mut self, sale_no: SaleNo, count: u32) -> bool {
+        let Some(entry) = self.sales.get(&sale_no) else { return false };
+        let due = entry.due.saturating_add(count.into());
+        self.set(sale_no, due)
     }
 
     /// The answer to a claim. True when the granter may have been waiting for it.
@@ -199,16 +199,18 @@ mod tests {
     }
 
     #[test]
-    fn who_was_granted_nothing_keeps_his_turn() {
+    fn only_as_many_are_asked_for_as_may_be_due() {
         let mut turn = Turn::default();
-        turn.due(A, 2);
-        turn.due(B, MANY);
+        turn.due(A, 3);
+        assert_eq!(turn.take(NOW), Some(Next { sale_no: A, due: 3 }));
+        let news = turn.asked(A, 2);
+        assert_eq!(turn.take(NOW), Some(Next { sale_no: A, due: 1 }));
+        turn.asked(A, 1);
+        assert_eq!((turn.take(NOW), turn.is_idle()), (None, true));
+        assert!(turn.ungranted(A, 2), "they are still due");
         assert_eq!(turn.take(NOW), Some(Next { sale_no: A, due: 2 }));
-        turn.asked(A, 0);
-        assert_eq!(turn.take(NOW), Some(Next { sale_no: A, due: 2 }));
-        turn.asked(A, 2);
-        assert_eq!(taken(&mut turn, NOW), Some(2));
-        assert_eq!(taken(&mut turn, NOW), Some(2), "both orders of the first are asked for");
+        turn.heard(A, news, false, None);
+        assert!(turn.is_idle(), "what was not granted is no news: the claim saw it");
     }
 
     #[test]

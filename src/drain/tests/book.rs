@@ -56,6 +56,8 @@ pub(super) struct BookLedger {
     news: watch::Sender<u64>,
     /// Microseconds that a commit takes, as an fsync would.
     pub(super) commit_micros: AtomicU64,
+    /// Grants are answered after a commit too.
+    pub(super) grants_wait: AtomicBool,
     /// Nothing can be asked: nothing happens.
     pub(super) down: AtomicBool,
     /// Every call happens, and its answer is lost.
@@ -73,6 +75,7 @@ impl BookLedger {
             inner: Mutex::new(inner),
             news: watch::Sender::new(0),
             commit_micros: AtomicU64::new(0),
+            grants_wait: AtomicBool::new(false),
             down: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
             settle_panics: AtomicBool::new(false),
@@ -119,15 +122,20 @@ impl BookLedger {
     ) -> Answer<'a, T> {
         Box::pin(async move {
             let answer = self.ask(|| self.run(command))?;
-            let micros = self.commit_micros.load(Ordering::Relaxed);
-            if micros > 0 {
-                tokio::time::sleep(Duration::from_micros(micros)).await;
-            }
+            self.pause().await;
             if self.doubtful.load(Ordering::Relaxed) {
                 return Err(Fault::in_doubt("the answer was lost"));
             }
             Ok(answer)
         })
+    }
+
+    /// What a commit takes.
+    async fn pause(&self) {
+        let micros = self.commit_micros.load(Ordering::Relaxed);
+        if micros > 0 {
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+        }
     }
 
     fn ask<T>(&self, question: impl FnOnce() -> T) -> Result<T, Fault> {
@@ -161,7 +169,7 @@ impl Ledger for BookLedger {
 
     fn grant(&self, sale: SaleNo, want: u32) -> Answer<'_, Grant> {
         Box::pin(async move {
-            self.ask(|| {
+            let granted = self.ask(|| {
                 let now = self.now();
                 let mut inner = self.lock();
                 let grant = inner.book.grant(sale, want, now);
@@ -169,7 +177,11 @@ impl Ledger for BookLedger {
                     inner.grants.push((grant.at, grant.granted));
                 }
                 grant
-            })
+            });
+            if self.grants_wait.load(Ordering::Relaxed) {
+                self.pause().await;
+            }
+            granted
         })
     }
 

@@ -31,6 +31,7 @@ async fn a_store_that_is_away_for_a_minute_costs_nothing_but_the_minute() {
     let twice = probes.windows(2).filter(|pair| pair[0].ticket == pair[1].ticket).count();
     assert_eq!(twice, 0, "each probe takes another order");
     assert_eq!(plant.attempts(from, plant.clock.monotonic()), probes.len() as u64);
+    assert!(plant.orders(ONE).await.iter().all(|order| order.attempts == 0), "none is spent");
     plant.shop.behave(Mode::Up);
     let back = plant.clock.monotonic();
     let took = plant.until_placed(ONE, 1_000).await;
@@ -40,7 +41,6 @@ async fn a_store_that_is_away_for_a_minute_costs_nothing_but_the_minute() {
     assert!(plant.attempts(back, back + SECOND * 6) >= 95, "it is found to be back in 5 s");
     let census = plant.census(ONE).await;
     assert_eq!((census.dead, census.refused, census.placed), (0, 0, 1_000));
-    assert!(plant.orders(ONE).await.iter().all(|order| order.attempts == 0), "none is spent");
     assert_eq!(running.status.store_check().status, CheckStatus::Ready);
     running.stop().await;
 }
@@ -84,7 +84,7 @@ async fn an_answer_after_its_time_is_found_and_doubles_nothing() {
     plant.shop.behave(Mode::TakesLong(SECOND * 7));
     let running = plant.run();
     pass(SECOND * 4).await;
-    assert_eq!(running.status.in_flight(), 20, "nobody has given up yet");
+    assert_eq!(running.status.in_flight(), 16, "one each worker: nobody has given up yet");
     plant.shop.behave(Mode::Up);
     plant.until_placed(ONE, 20).await;
     pass(SECOND * 20).await;

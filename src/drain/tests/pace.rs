@@ -29,9 +29,17 @@ fn holds_the_bound(plant: &Plant, permits: u32) {
 
 #[tokio::test(start_paused = true)]
 async fn the_pace_is_reached_and_never_exceeded() {
-    for (rate, seconds) in [(100, 20), (1_000, 4), (10_000, 2)] {
+    for (rate, seconds, commit, grants_wait) in [
+        (100, 20, 3_000, false),
+        (1_000, 4, 3_000, false),
+        (10_000, 2, 3_000, false),
+        (100, 20, 9_000, true),
+        (1_000, 4, 9_000, true),
+        (10_000, 2, 9_000, true),
+    ] {
         let mut plant = Plant::new(&format!("{rate}/s")).await;
-        plant.ledger.commit_micros.store(3_000, Ordering::Relaxed);
+        plant.ledger.commit_micros.store(commit, Ordering::Relaxed);
+        plant.ledger.grants_wait.store(grants_wait, Ordering::Relaxed);
         plant.shop.latency(Duration::from_millis(20));
         plant.order(ONE, u64::from(rate) * (seconds + 2)).await;
         let running = plant.run();

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::book::{BookLedger, TimerClock};
 use super::shop::Shop;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::drain::{Config, Drain, DrainStatus, Parts, Retry};
 use crate::ledger::{
     Bound, Census, Change, Changed, DrainPatch, Ledger, OrderDoc, Reserve, Reserved,
@@ -39,15 +39,6 @@ impl Running {
     pub(super) async fn stop(self) {
         self.stop.pull();
         self.task.await.expect("the drain does not break");
-    }
-
-    /// Pulls the stop only.
-    pub(super) fn pull(&self) {
-        self.stop.pull();
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.task.is_finished()
     }
 }
 
@@ -175,9 +166,4 @@ pub(super) fn worst_window(events: &[(u64, u32)], permits_per_second: u64) -> u6
         worst = worst.max(given * 1_000_000 - earned - lowest);
     }
     u64::try_from(worst).expect("never negative")
-}
-
-/// Microseconds of a ledger instant.
-pub(super) fn micros(at: Timestamp) -> u64 {
-    at.0
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use crate::clock::{Clock, SharedClock};
+use crate::clock::SharedClock;
 use crate::order::TicketText;
 use crate::sale::{SaleNo, StockChange};
 use crate::store::{
@@ -43,6 +43,7 @@ struct Inner {
     mode: Mode,
     latency: Duration,
     stock_fails: bool,
+    stock_takes: Duration,
     /// The newest stock change of each sale.
     stock: BTreeMap<SaleNo, u64>,
     /// What is remembered of each ticket, and how often it took effect.
@@ -81,6 +82,7 @@ impl Shop {
             mode: Mode::Up,
             latency: Duration::from_millis(10),
             stock_fails: false,
+            stock_takes: Duration::ZERO,
             stock: BTreeMap::new(),
             rows: BTreeMap::new(),
             seen: Vec::new(),
@@ -99,6 +101,10 @@ impl Shop {
 
     pub(super) fn stock_fails(&self, fails: bool) {
         locked(&self.inner).stock_fails = fails;
+    }
+
+    pub(super) fn stock_takes(&self, time: Duration) {
+        locked(&self.inner).stock_takes = time;
     }
 
     /// Every attempt, in order.
@@ -181,17 +187,22 @@ impl Store for Shop {
     }
 
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>> {
-        let mut inner = locked(&self.inner);
-        let answer = if inner.stock_fails {
-            Err(StoreError { cause: LaterCause::ThisOrder, reason: "deadlock".to_owned() })
-        } else {
+        let time = locked(&self.inner).stock_takes;
+        Box::pin(async move {
+            if !time.is_zero() {
+                tokio::time::sleep(time).await;
+            }
+            let mut inner = locked(&self.inner);
+            if inner.stock_fails {
+                let reason = "deadlock".to_owned();
+                return Err(StoreError { cause: LaterCause::ThisOrder, reason });
+            }
             for change in changes {
                 let newest = inner.stock.entry(change.sale_no).or_default();
                 *newest = (*newest).max(change.number);
             }
             Ok(())
-        };
-        Box::pin(std::future::ready(answer))
+        })
     }
 
     fn order_rows(&self, _: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
