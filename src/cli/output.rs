@@ -41,13 +41,18 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         cells.chain(heading.get(column).map(|cell| cell.len())).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
+    let is_number = |cell: &String| cell == "-" || cell.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).all(is_number) && !rows.is_empty()
+    };
+    let numbers: Vec<bool> = (0..heading.len()).map(numbers).collect();
     let heading = heading.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
     let mut text = String::new();
     for row in std::iter::once(&heading).chain(rows) {
         let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let number = cell.bytes().all(|byte| byte.is_ascii_digit());
-            let padded = if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+        for ((cell, width), number) in row.iter().zip(&widths).zip(&numbers) {
+            let padded =
+                if *number { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
             line.push_str(&padded);
             line.push_str("  ");
         }
