@@ -1,316 +1,345 @@
-//! The shape of the code is a test: a rule that nobody checks is a rule that nobody keeps. Each ban names what to
-//! do instead, and each rule is shown to bite by a seeded violation.
+//! The shape of the code, as a test: who may import whom, how long a file is, what is not called, what things
+//! are named. Each rule names what to do instead, and `tidy/seeds.rs` shows that each rule bites.
+//!
+//! Sources are read as text with comments and string contents blanked out. What macros make is not seen.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+#[path = "tidy/layers.rs"]
+mod layers;
+#[path = "tidy/seeds.rs"]
+mod seeds;
+#[path = "tidy/text.rs"]
+mod text;
+
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// Which module may import which: DESIGN section 2, with the leaves `units` and `metrics`. Whoever adds a row keeps
-/// the order: a row names only rows above it.
-const LAYERS: &[(&str, &[&str])] = &[
-    ("clock", &[]),
-    ("units", &[]),
-    ("sale", &["clock"]),
-    ("order", &["clock", "sale"]),
-    ("metrics", &[]),
-    ("tasks", &["metrics"]),
-    ("identity", &["clock", "order", "metrics", "tasks"]),
-    ("admission", &["clock", "sale", "order"]),
-    ("ledger", &["clock", "sale", "order", "metrics", "tasks", "units"]),
-    ("watch", &["clock", "sale", "order", "metrics", "tasks", "admission", "ledger"]),
-    ("store", &["clock", "sale", "order", "metrics", "tasks", "units"]),
-    ("drain", &["clock", "sale", "order", "metrics", "tasks", "ledger", "store", "units"]),
-    ("verify", &["clock", "sale", "order", "metrics", "tasks", "ledger", "store"]),
-    (
-        "http",
-        &[
-            "clock",
-            "sale",
-            "order",
-            "metrics",
-            "tasks",
-            "identity",
-            "admission",
-            "ledger",
-            "watch",
-            "units",
-        ],
-    ),
-    (
-        "config",
-        &[
-            "clock", "units", "sale", "order", "identity", "ledger", "store", "drain", "http",
-            "tasks", "metrics", "watch",
-        ],
-    ),
-    (
-        "app",
-        &[
-            "clock",
-            "units",
-            "sale",
-            "order",
-            "metrics",
-            "tasks",
-            "identity",
-            "admission",
-            "ledger",
-            "watch",
-            "store",
-            "drain",
-            "verify",
-            "http",
-            "config",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "clock", "units", "sale", "order", "metrics", "tasks", "ledger", "store", "verify",
-            "config", "app",
-        ],
-    ),
-];
+use text::Source;
 
-/// A call that is banned, where it is allowed, and what to use instead.
+const LINES_MAX: usize = 500;
+const BYTES_MAX: u64 = 512 * 1024;
+const GRAB_BAGS: [&str; 8] =
+    ["util", "utils", "common", "helper", "helpers", "manager", "types", "misc"];
+
+/// A call that is not made, where it may be made after all, and what is called instead.
 struct Ban {
-    pattern: &'static str,
+    call: &'static str,
+    tests_too: bool,
     allowed: &'static [&'static str],
     instead: &'static str,
 }
 
+const OUTPUT: &[&str] = &["src/cli/output.rs", "loadtest/src/output.rs"];
+const CLOCKS: &[&str] = &["src/clock.rs", "loadtest/src/clock.rs"];
 const BANS: &[Ban] = &[
     Ban {
-        pattern: "println!(",
-        allowed: &["src/cli/output.rs", "loadtest/src/output.rs"],
-        instead: "the output module",
+        call: "println!(",
+        tests_too: false,
+        allowed: OUTPUT,
+        instead: "cli::output, or tracing",
+    },
+    Ban { call: "print!(", tests_too: false, allowed: OUTPUT, instead: "cli::output, or tracing" },
+    Ban {
+        call: "eprintln!(",
+        tests_too: false,
+        allowed: OUTPUT,
+        instead: "cli::output, or tracing",
+    },
+    Ban { call: "eprint!(", tests_too: false, allowed: OUTPUT, instead: "cli::output, or tracing" },
+    Ban { call: "io::stdout(", tests_too: false, allowed: OUTPUT, instead: "cli::output" },
+    Ban { call: "Instant::now(", tests_too: true, allowed: CLOCKS, instead: "crate::clock" },
+    Ban { call: "SystemTime::now(", tests_too: true, allowed: CLOCKS, instead: "crate::clock" },
+    Ban { call: "thread::sleep(", tests_too: true, allowed: &[], instead: "an event, or a clock" },
+    Ban {
+        call: "process::exit(",
+        tests_too: true,
+        // app: the second stop signal ends the process whatever main waits for.
+        allowed: &["src/main.rs", "src/app.rs"],
+        instead: "return the exit code to main",
     },
     Ban {
-        pattern: "eprintln!(",
-        allowed: &["src/cli/output.rs", "loadtest/src/output.rs"],
-        instead: "the output module, or tracing",
-    },
-    Ban {
-        pattern: "Instant::now(",
-        allowed: &["src/clock.rs", "loadtest/src/clock.rs"],
-        instead: "a Clock by parameter",
-    },
-    Ban {
-        pattern: "SystemTime::now(",
-        allowed: &["src/clock.rs", "loadtest/src/clock.rs"],
-        instead: "a Clock by parameter",
-    },
-    Ban { pattern: "thread::sleep(", allowed: &[], instead: "an event, a channel or a clock" },
-    Ban { pattern: "process::exit(", allowed: &[], instead: "return an exit code to main" },
-    Ban {
-        pattern: "unsafe {",
+        call: ".unwrap()",
+        tests_too: false,
         allowed: &[],
-        instead: "safe code: the gain would have to be measured beside it",
+        instead: "`?`, or expect(why it cannot fail)",
     },
-    Ban {
-        pattern: "use crate::{",
-        allowed: &[],
-        instead: "one path a line, so that this test can read it",
-    },
+    Ban { call: "env::set_var(", tests_too: true, allowed: &[], instead: "pass the value" },
 ];
 
-const NAMES: &[&str] = &["util", "utils", "common", "helpers", "manager", "types", "misc"];
-const LINES_MAX: usize = 500;
-const FILE_MAX: u64 = 512 << 10;
+/// Tests in which the runtime's own clock is real and something outside can only be looked for again.
+const MAY_SLEEP: &[&str] = &["loadtest/tests/it/process.rs"];
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    // Cargo and nextest set it for each run: the tree that is tested, wherever it was built.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package lies");
+    PathBuf::from(root)
 }
 
-fn files_below(folder: &Path, out: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let hidden = path.file_name().is_some_and(|name| name == "target" || name == ".git");
-        if path.is_dir() && !hidden {
-            files_below(&path, out);
-        } else if path.is_file() {
-            out.push(path);
+/// The files that belong to the project, by their paths from the root.
+fn files(root: &Path) -> Vec<String> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output();
+    let mut files: Vec<String> = match listed {
+        Ok(listed) if listed.status.success() => {
+            let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+            text.split_terminator('\0').map(str::to_owned).collect()
         }
-    }
-}
-
-fn sources() -> Vec<(String, String)> {
-    let mut files = Vec::new();
-    for folder in ["src", "loadtest", "tests"] {
-        files_below(&root().join(folder), &mut files);
-    }
-    let relative = |path: &PathBuf| {
-        path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned()
+        // An unpacked archive has no git.
+        _ => walk(root, root),
     };
-    let rust = files.iter().filter(|path| path.extension().is_some_and(|end| end == "rs"));
-    rust.map(|path| (relative(path), fs::read_to_string(path).expect("text"))).collect()
+    files.retain(|file| root.join(file).is_file());
+    files.sort();
+    assert!(files.iter().any(|file| file == "src/lib.rs"), "nothing found in {}", root.display());
+    files
 }
 
-/// Code without comments and without what stands in strings is not needed: a path in a comment is harmless, because
-/// only `use` lines and `crate::` paths count.
-fn is_comment(line: &str) -> bool {
-    line.trim_start().starts_with("//")
-}
-
-fn module_of(file: &str) -> Option<&str> {
-    let below = file.strip_prefix("src/")?;
-    let first = below.split('/').next()?;
-    let name = first.strip_suffix(".rs").unwrap_or(first);
-    (!matches!(name, "lib" | "main")).then_some(name)
-}
-
-/// Test code may reach across: it drives whole parts together.
-fn is_test(file: &str) -> bool {
-    file.contains("/tests/") || file.ends_with("/tests.rs") || file.contains("/suite")
-}
-
-fn imports(text: &str) -> BTreeSet<&str> {
-    let mut found = BTreeSet::new();
-    let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    for line in production.lines().filter(|line| !is_comment(line)) {
-        for after in line.split("crate::").skip(1) {
-            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            found.insert(&after[..end.unwrap_or(after.len())]);
+fn walk(root: &Path, directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("the tree can be read").flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if path.is_dir() && ![".git", "target", "data"].iter().any(|skip| name == **skip) {
+            found.extend(walk(root, &path));
+        } else if path.is_file() {
+            let inside = path.strip_prefix(root).expect("walked from the root");
+            found.push(inside.to_string_lossy().into_owned());
         }
     }
     found
 }
 
-fn layer_findings(sources: &[(String, String)]) -> Vec<String> {
-    let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
-    let mut findings = Vec::new();
-    for (file, text) in sources {
-        let Some(module) = module_of(file).filter(|_| !is_test(file)) else { continue };
-        let Some(allowed) = layers.get(module) else {
-            findings.push(format!("{file}: module {module} has no row in the layer table"));
-            continue;
-        };
-        for import in imports(text) {
-            if import != module && layers.contains_key(import) && !allowed.contains(&import) {
-                findings.push(format!("{file}: {module} may not import {import}"));
-            }
-        }
-    }
-    findings
+fn sources() -> Vec<Source> {
+    let root = root();
+    let rust = files(&root).into_iter().filter(|file| file.ends_with(".rs"));
+    let read = |file: String| {
+        let text = std::fs::read_to_string(root.join(&file)).expect("sources are UTF-8");
+        Source::new(&file, &text)
+    };
+    rust.map(read).collect()
 }
 
-fn ban_findings(sources: &[(String, String)]) -> Vec<String> {
-    let mut findings = Vec::new();
-    for (file, text) in sources.iter().filter(|(file, _)| file != "tests/tidy.rs") {
-        let applies = |ban: &&Ban| {
-            let imports = ban.pattern.starts_with("use ");
-            !ban.allowed.contains(&file.as_str()) && (!imports || file.starts_with("src/"))
-        };
-        for ban in BANS.iter().filter(applies) {
-            for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !is_comment(line)) {
-                // Time that tokio's paused clock gives is a test's own.
-                let paused = line.contains("tokio::time::Instant::now(");
-                if line.contains(ban.pattern) && !paused {
-                    findings
-                        .push(format!("{file}:{number}: `{}`: use {}", ban.pattern, ban.instead));
-                }
-            }
-        }
-    }
-    findings
+fn hold(findings: &[String]) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 
-fn size_findings(sources: &[(String, String)]) -> Vec<String> {
-    let long = sources.iter().filter(|(_, text)| text.lines().count() > LINES_MAX);
-    let long =
-        long.map(|(file, _)| format!("{file}: more than {LINES_MAX} lines: split it by job"));
-    let named = sources.iter().filter(|(file, _)| {
-        let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
-        NAMES.contains(&stem)
-    });
-    long.chain(named.map(|(file, _)| format!("{file}: name it for what it does"))).collect()
-}
-
-fn leftover_findings(sources: &[(String, String)]) -> Vec<String> {
-    let words = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["XX", "X"].concat()];
-    let mut findings = Vec::new();
-    for (file, text) in sources {
-        for (number, line) in (1..).zip(text.lines()) {
-            if words.iter().any(|word| line.contains(word.as_str())) {
-                findings.push(format!("{file}:{number}: do it, or open an issue"));
-            }
-        }
-    }
-    findings
+fn of_each(sources: &[Source], rule: impl Fn(&Source) -> Vec<String>) -> Vec<String> {
+    sources.iter().flat_map(rule).collect()
 }
 
 #[test]
-fn modules_import_only_what_their_layer_allows() {
-    assert_eq!(layer_findings(&sources()), Vec::<String>::new());
+fn files_are_short() {
+    hold(&of_each(&sources(), |source| length(source).into_iter().collect()));
 }
 
-#[test]
-fn the_layer_table_has_no_cycle() {
-    for (at, (module, allowed)) in LAYERS.iter().enumerate() {
-        for import in *allowed {
-            let above = LAYERS[..at].iter().any(|(name, _)| name == import);
-            assert!(above, "{module} names {import}, which is not above it");
-        }
-    }
+fn length(source: &Source) -> Option<String> {
+    let lines = source.lines();
+    (lines > LINES_MAX)
+        .then(|| format!("{}: {lines} lines, at most {LINES_MAX}: one job a file", source.path))
 }
 
 #[test]
 fn banned_calls_are_not_made() {
-    assert_eq!(ban_findings(&sources()), Vec::<String>::new());
+    let sources = sources();
+    hold(&of_each(&sources, banned));
+    hold(&sleeping(&sources));
 }
 
-#[test]
-fn files_are_small_and_named_for_their_job() {
-    assert_eq!(size_findings(&sources()), Vec::<String>::new());
-}
-
-#[test]
-fn nothing_is_left_for_later_in_the_code() {
-    assert_eq!(leftover_findings(&sources()), Vec::<String>::new());
-}
-
-#[test]
-fn seeded_violations_are_caught() {
-    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let of = |name: &str, text: &str| vec![file(name, text)];
-    assert_eq!(layer_findings(&of("src/store/x.rs", "use crate::ledger::Ledger;")).len(), 1);
-    assert_eq!(layer_findings(&of("src/http/x.rs", "fn f(d: crate::drain::Drain) {}")).len(), 1);
-    assert_eq!(layer_findings(&of("src/novel.rs", "")).len(), 1);
-    assert!(layer_findings(&of("src/store/x.rs", "// see crate::ledger::Ledger")).is_empty());
-    assert_eq!(ban_findings(&of("src/drain/x.rs", "    std::thread::sleep(d);")).len(), 1);
-    assert_eq!(ban_findings(&of("src/drain/x.rs", "println!(\"x\")")).len(), 1);
-    assert!(ban_findings(&of("src/cli/output.rs", "println!(\"x\")")).is_empty());
-    assert_eq!(size_findings(&of("src/a.rs", &"x\n".repeat(LINES_MAX + 1))).len(), 1);
-    assert_eq!(size_findings(&of("src/http/helpers.rs", "")).len(), 1);
-    let later = ["// FIX", "ME: later"].concat();
-    assert_eq!(leftover_findings(&of("src/a.rs", &later)).len(), 1);
-}
-
-#[test]
-fn every_metric_bears_the_prefix_and_its_unit() {
-    for metric in forebay::metrics::ALL {
-        assert!(metric.name.starts_with("forebay_"), "{}", metric.name);
-        let counter = metric.kind == forebay::metrics::Kind::Counter;
-        assert_eq!(metric.name.ends_with("_total"), counter, "{}", metric.name);
-        assert!(metric.help.ends_with('.'), "{}: help is a sentence", metric.name);
+fn banned(source: &Source) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (line, text) in source.code_lines() {
+        for ban in BANS.iter().filter(|ban| !ban.allowed.contains(&source.path.as_str())) {
+            // The runtime's own clock is what a test of paused time goes by.
+            let text = text.replace("tokio::time::Instant::now(", "");
+            if text::calls(&text, ban.call) && (ban.tests_too || !source.is_test(line)) {
+                let Ban { call, instead, .. } = ban;
+                findings.push(format!("{}:{line}: `{call}` instead use {instead}", source.path));
+            }
+        }
     }
+    findings
+}
+
+/// No test sleeps, but where the runtime's clock is paused and a sleep takes no time.
+fn sleeping(sources: &[Source]) -> Vec<String> {
+    let paused = |source: &&Source| {
+        source
+            .code_lines()
+            .any(|(_, text)| text.contains("start_paused") || text.contains("time::pause()"))
+    };
+    let paused: Vec<&str> = sources.iter().filter(paused).map(Source::test_group).collect();
+    let mut findings = Vec::new();
+    for source in sources {
+        if paused.contains(&source.test_group()) || MAY_SLEEP.contains(&source.path.as_str()) {
+            continue;
+        }
+        for (line, text) in source.code_lines() {
+            if source.is_test(line) && text::calls(text, "time::sleep(") {
+                findings.push(format!(
+                    "{}:{line}: a test that sleeps: wait for the event, or pause the clock",
+                    source.path
+                ));
+            }
+        }
+    }
+    findings
 }
 
 #[test]
-fn proofs_can_be_run_and_nothing_large_is_kept() {
+fn names_say_what_is_inside() {
+    hold(&files(&root()).iter().filter_map(|file| grab_bag(file)).collect::<Vec<_>>());
+}
+
+fn grab_bag(path: &str) -> Option<String> {
+    let code =
+        path.starts_with("src/") || path.starts_with("loadtest/") || path.starts_with("tests/");
+    let stem = |part: &str| part.split('.').next().unwrap_or_default().to_owned();
+    let named = path.split('/').map(stem).find(|stem| GRAB_BAGS.contains(&stem.as_str()));
+    named.filter(|_| code).map(|name| format!("{path}: `{name}` says nothing: name its one job"))
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let root = root();
+    let mut findings = Vec::new();
+    for file in files(&root) {
+        // Binary fixtures hold no notes.
+        if let Ok(text) = std::fs::read_to_string(root.join(&file)) {
+            findings.extend(left_over(&file, &text));
+        }
+    }
+    hold(&findings);
+}
+
+fn left_over(path: &str, text: &str) -> Vec<String> {
+    let marks = [concat!("FIX", "ME"), concat!("X", "XX"), concat!("TO", "DO")];
+    let word = |line: &str, mark: &str| {
+        line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == mark)
+    };
+    let mut findings = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        if let Some(mark) = marks.iter().find(|mark| word(text, mark)) {
+            findings.push(format!("{path}:{line}: {mark}: do it now, or write an issue"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn metrics_are_named_by_the_rules() {
+    let metrics = forebay::metrics::ALL.iter();
+    let names: Vec<&str> = metrics.clone().map(|metric| metric.name).collect();
+    let mut findings: Vec<String> = metrics.flat_map(metric_name).collect();
+    findings.extend(of_each(&sources(), by_name));
+    let root = root();
+    for file in files(&root).iter().filter(|file| file.starts_with("dashboards/")) {
+        let text = std::fs::read_to_string(root.join(file)).expect("dashboards are text");
+        findings.extend(unknown_metrics(file, &text, &names));
+    }
+    hold(&findings);
+}
+
+fn metric_name(metric: &forebay::metrics::Metric) -> Vec<String> {
+    use forebay::metrics::Kind;
+    let name = metric.name;
+    let form = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let unit = match metric.kind {
+        Kind::Counter => name.ends_with("_total"),
+        Kind::Gauge => !name.ends_with("_total"),
+        Kind::Histogram(buckets) => {
+            buckets.is_sorted() && (name.ends_with("_seconds") || name.ends_with("_size"))
+        }
+    };
+    let mut findings = Vec::new();
+    if !name.starts_with("forebay_") || !form {
+        findings.push(format!("{name}: metrics are called `forebay_…` in small letters"));
+    }
+    if !unit {
+        findings.push(format!("{name}: counters end in _total, histograms in their unit"));
+    }
+    findings
+}
+
+/// Metrics are used by the constants of `metrics`, never by a name written again.
+fn by_name(source: &Source) -> Vec<String> {
+    let named = |line: &&(usize, &str)| {
+        ["counter!(\"", "gauge!(\"", "histogram!(\""].iter().any(|call| line.1.contains(call))
+    };
+    let lines: Vec<(usize, &str)> = source.code_lines().collect();
+    let said = lines.iter().filter(named).filter(|(line, _)| !source.is_test(*line));
+    said.map(|(line, _)| format!("{}:{line}: use the constant in crate::metrics", source.path))
+        .collect()
+}
+
+fn unknown_metrics(path: &str, text: &str, names: &[&str]) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut findings = Vec::new();
+    for word in words.filter(|word| word.starts_with("forebay_")) {
+        let parts = ["", "_bucket", "_sum", "_count"];
+        let known = |name: &&str| parts.iter().any(|part| word == format!("{name}{part}"));
+        if !names.iter().any(known) {
+            findings.push(format!("{path}: there is no metric {word}"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn nothing_large_or_binary_is_kept() {
+    let root = root();
+    let mut findings = Vec::new();
+    for file in files(&root) {
+        let bytes = std::fs::read(root.join(&file)).expect("a listed file can be read");
+        findings.extend(weight(&file, &bytes));
+    }
+    hold(&findings);
+}
+
+/// Fixtures of formats are binary by nature, but small.
+fn weight(path: &str, bytes: &[u8]) -> Option<String> {
+    let fixture = path.contains("/fixtures/");
+    if bytes.len() as u64 > BYTES_MAX {
+        return Some(format!("{path}: {} bytes: make it when it is needed", bytes.len()));
+    }
+    (bytes.contains(&0) && !fixture).then(|| format!("{path}: binary: keep what it is made from"))
+}
+
+#[test]
+fn commands_can_be_run() {
+    let root = root();
+    let is_command = |file: &&String| {
+        file.starts_with("loadtest/prove/") || ["test", ".ci/run"].contains(&file.as_str())
+    };
+    let files = files(&root);
+    let commands: Vec<&String> = files.iter().filter(is_command).collect();
+    assert!(commands.len() > 2, "test, .ci/run and the proofs are commands");
+    let check = |file: &&String| runnable(&root.join(file));
+    hold(&commands.iter().filter_map(check).collect::<Vec<_>>());
+}
+
+fn runnable(path: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
-    let mut files = Vec::new();
-    files_below(&root(), &mut files);
-    for path in files {
-        let about = fs::metadata(&path).expect("a file");
-        let data = path.starts_with(root().join("data"));
-        let proof = path.starts_with(root().join("loadtest/prove"));
-        assert!(data || about.len() <= FILE_MAX, "{}: too large for the tree", path.display());
-        assert!(
-            !proof || about.permissions().mode() & 0o111 != 0,
-            "{}: not executable",
-            path.display()
-        );
+    let mode = std::fs::metadata(path).map(|data| data.permissions().mode()).unwrap_or_default();
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let fine = mode & 0o111 == 0o111 && text.starts_with("#!");
+    (!fine).then(|| format!("{}: not an executable script: chmod +x", path.display()))
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = root();
+    let mut findings = Vec::new();
+    for file in files(&root).iter().filter(|file| file.ends_with(".md")) {
+        let text = std::fs::read_to_string(root.join(file)).expect("documents are text");
+        findings.extend(dead_links(&root, file, &text));
     }
+    hold(&findings);
+}
+
+fn dead_links(root: &Path, file: &str, text: &str) -> Vec<String> {
+    let here = Path::new(file).parent().unwrap_or(Path::new(""));
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    let path = |target: &str| target.split('#').next().unwrap_or_default().to_owned();
+    let dead = local.filter(|target| !root.join(here).join(path(target)).exists());
+    dead.map(|target| format!("{file}: the link to {target} leads nowhere")).collect()
 }
