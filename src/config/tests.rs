@@ -43,72 +43,73 @@ fn an_empty_file_and_no_file_are_the_defaults() {
     }
 }
 
+/// Text, line, column, and what the message must hold.
+const MISTAKES: &[(&str, usize, usize, &str)] = &[
+    ("[log]\nlevl = \"info\"\n", 2, 1, "did you mean `level`?"),
+    ("[lgo]\nlevel = \"info\"\n", 1, 2, "did you mean `log`?"),
+    ("[log]\ntickets = \"7d\"\n", 2, 1, "it belongs in [retention]"),
+    ("[log]\nlevel = \"loud\"\n", 2, 9, "unknown variant `loud`"),
+    ("[log]\nlevel = 3\n", 2, 9, "unknown variant `3`"),
+    ("log = 3\n", 1, 7, "`log` is a section"),
+    ("[log]\nlevel = \"info\"\nlevel = \"warn\"\n", 3, 1, "duplicate key"),
+    ("[log\nlevel = \"info\"\n", 1, 5, "table"),
+    ("[log]\nlevel = info\n", 2, 9, "in quotes: \"info\""),
+    ("[retention]\nsales = 90d # long\n", 2, 9, "in quotes: \"90d\""),
+    ("[retention]\r\ntickets = \"7 days\"\r\n", 2, 11, "a duration is written like"),
+    ("[retention]\ntickets = 7\n", 2, 11, "a duration is written like"),
+    ("\u{feff}[retention]\ntickets = \"-1s\"\n", 2, 11, "a duration is written like"),
+    ("[shop]\nurl = \"http://shop\"\n", 1, 2, "`shop` is not built yet"),
+    ("[[intercept]]\npath = \"/buy\"\n", 1, 3, "`intercept` is not built yet"),
+    ("[store.mysql]\nurl = \"mysql://root:hunter2@db\"\n", 1, 8, "not built yet"),
+    ("[sale]\nname = \"a\"\n", 1, 2, "[[sale]]"),
+    ("[[sale]]\nitems = [{ sku = \"a\", stock = 1 }]\n", 1, 1, "needs a `name`"),
+    ("[[sale]]\nname = \"a\"\n", 1, 1, "needs `items"),
+    ("[[sale]]\nname = \"a/b\"\nitems = [{ sku = \"a\", stock = 1 }]\n", 2, 8, "a sale's name"),
+    ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\" }]\n", 1, 1, "needs a `stock`"),
+    ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = -1 }]\n", 3, 31, "-1"),
+    ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stok = 1 }]\n", 3, 23, "`stok`"),
+    (
+        "[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = 9223372036854775808 }]\n",
+        1,
+        1,
+        "`stock` must be",
+    ),
+    (
+        "[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = 1 }, { sku = \"a\", stock = 1 }]\n",
+        1,
+        1,
+        "listed twice",
+    ),
+    (
+        "[[sale]]\nname = \"a\"\nopens_at = 2026-01-01T00:00:00Z\ncloses_at = 2025-01-01T00:00:00Z\n\
+             items = [{ sku = \"a\", stock = 1 }]\n",
+        1,
+        1,
+        "`opens_at` must be before",
+    ),
+    (
+        "[[sale]]\nname = \"a\"\nopens_at = 2026-01-01T00:00:00\nitems = [{ sku = \"a\", stock = 1 }]\n",
+        3,
+        12,
+        "with a zone",
+    ),
+    (
+        "[[sale]]\nname = \"a\"\nadmit_rate = \"5/s\"\nitems = [{ sku = \"a\", stock = 1 }]\n",
+        3,
+        1,
+        "`admit_rate` is not built yet",
+    ),
+    (
+        "[[sale]]\nname = \"a\"\nlimit_per_buyr = 1\nitems = [{ sku = \"a\", stock = 1 }]\n",
+        3,
+        1,
+        "did you mean `limit_per_buyer`?",
+    ),
+];
+
 #[test]
 fn each_mistake_is_found_where_it_stands() {
-    // Text, line, column, and what the message must hold.
-    let table: &[(&str, usize, usize, &str)] = &[
-        ("[log]\nlevl = \"info\"\n", 2, 1, "did you mean `level`?"),
-        ("[lgo]\nlevel = \"info\"\n", 1, 2, "did you mean `log`?"),
-        ("[log]\ntickets = \"7d\"\n", 2, 1, "it belongs in [retention]"),
-        ("[log]\nlevel = \"loud\"\n", 2, 9, "unknown variant `loud`"),
-        ("[log]\nlevel = 3\n", 2, 9, "unknown variant `3`"),
-        ("log = 3\n", 1, 7, "`log` is a section"),
-        ("[log]\nlevel = \"info\"\nlevel = \"warn\"\n", 3, 1, "duplicate key"),
-        ("[log\nlevel = \"info\"\n", 1, 5, "table"),
-        ("[log]\nlevel = info\n", 2, 9, "in quotes: \"info\""),
-        ("[retention]\nsales = 90d # long\n", 2, 9, "in quotes: \"90d\""),
-        ("[retention]\r\ntickets = \"7 days\"\r\n", 2, 11, "a duration is written like"),
-        ("[retention]\ntickets = 7\n", 2, 11, "a duration is written like"),
-        ("\u{feff}[retention]\ntickets = \"-1s\"\n", 2, 11, "a duration is written like"),
-        ("[shop]\nurl = \"http://shop\"\n", 1, 2, "`shop` is not built yet"),
-        ("[[intercept]]\npath = \"/buy\"\n", 1, 3, "`intercept` is not built yet"),
-        ("[store.mysql]\nurl = \"mysql://root:hunter2@db\"\n", 1, 8, "not built yet"),
-        ("[sale]\nname = \"a\"\n", 1, 2, "[[sale]]"),
-        ("[[sale]]\nitems = [{ sku = \"a\", stock = 1 }]\n", 1, 1, "needs a `name`"),
-        ("[[sale]]\nname = \"a\"\n", 1, 1, "needs `items"),
-        ("[[sale]]\nname = \"a/b\"\nitems = [{ sku = \"a\", stock = 1 }]\n", 2, 8, "a sale's name"),
-        ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\" }]\n", 1, 1, "needs a `stock`"),
-        ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = -1 }]\n", 3, 31, "-1"),
-        ("[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stok = 1 }]\n", 3, 23, "`stok`"),
-        (
-            "[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = 9223372036854775808 }]\n",
-            1,
-            1,
-            "`stock` must be",
-        ),
-        (
-            "[[sale]]\nname = \"a\"\nitems = [{ sku = \"a\", stock = 1 }, { sku = \"a\", stock = 1 }]\n",
-            1,
-            1,
-            "listed twice",
-        ),
-        (
-            "[[sale]]\nname = \"a\"\nopens_at = 2026-01-01T00:00:00Z\ncloses_at = 2025-01-01T00:00:00Z\n\
-             items = [{ sku = \"a\", stock = 1 }]\n",
-            1,
-            1,
-            "`opens_at` must be before",
-        ),
-        (
-            "[[sale]]\nname = \"a\"\nopens_at = 2026-01-01T00:00:00\nitems = [{ sku = \"a\", stock = 1 }]\n",
-            3,
-            12,
-            "with a zone",
-        ),
-        (
-            "[[sale]]\nname = \"a\"\nadmit_rate = \"5/s\"\nitems = [{ sku = \"a\", stock = 1 }]\n",
-            3,
-            1,
-            "`admit_rate` is not built yet",
-        ),
-        (
-            "[[sale]]\nname = \"a\"\nlimit_per_buyr = 1\nitems = [{ sku = \"a\", stock = 1 }]\n",
-            3,
-            1,
-            "did you mean `limit_per_buyer`?",
-        ),
-    ];
-    for (text, line, column, message) in table {
+    for (text, line, column, message) in MISTAKES {
         let loaded = load_text(text);
         let findings = placed(&loaded);
         assert!(loaded.settings.is_none(), "{text}");
