@@ -18,6 +18,8 @@ mod orders;
 mod pacer;
 mod read;
 mod reserve;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod sale;
 mod settle;
 mod snapshot;

@@ -22,6 +22,8 @@ pub mod offline;
 mod queue;
 mod reader;
 mod ring;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod scan;
 mod sealed;
 mod seam;

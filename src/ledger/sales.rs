@@ -77,6 +77,13 @@ pub struct SaleDoc {
     pub closed: bool,
     /// Purged: only name and census are left.
     pub purged: bool,
+    /// The loosest `limit_per_buyer` that was ever in force; `None` when once there was none. A buyer may hold
+    /// what an earlier limit allowed.
+    pub limit_loosest: Option<u64>,
+    /// Number of the newest [`crate::sale::StockChange`].
+    pub stock_changes: u64,
+    /// Ledger time for which all of this is true.
+    pub as_of: Timestamp,
     /// Counters.
     pub census: Census,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use metrics::{Histogram, histogram};
 
-use super::{Found, OrderPage, PlaceOrder, Placement, SharedStore, StockRow, Store, StoreError};
+use super::{
+    Found, OrderPage, PlaceOrder, Placement, SharedStore, StockRow, Store, StoreError, StoreRows,
+};
 use crate::clock::SharedClock;
 use crate::metrics::STORE_REQUEST_DURATION;
 use crate::order::TicketText;
@@ -80,6 +82,16 @@ fn answered(placement: &Placement) -> bool {
     matches!(placement, Placement::Placed { .. } | Placement::Refused { .. } | Placement::Voided)
 }
 
+impl StoreRows for Metered {
+    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
+        self.inner.order_rows(after)
+    }
+
+    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
+        self.inner.stock_rows()
+    }
+}
+
 impl Store for Metered {
     fn place(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Placement>> {
         self.timed(&self.place, self.inner.place(orders), |all| all.iter().any(answered))
@@ -97,14 +109,6 @@ impl Store for Metered {
 
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.timed(&self.stock, self.inner.stock(changes), Result::is_ok)
-    }
-
-    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
-        self.inner.order_rows(after)
-    }
-
-    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
-        self.inner.stock_rows()
     }
 
     fn concurrency_max(&self) -> usize {

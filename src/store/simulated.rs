@@ -1,6 +1,7 @@
 //! The simulated store: SQLite tables, and in front of them the behaviour of a MySQL server.
 
 mod faults;
+pub mod offline;
 mod rows;
 mod tables;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use worker::{Job, Worker};
 
 use super::{
     Found, Later, LaterCause, OrderPage, PlaceOrder, Placement, StockRow, Store, StoreError,
+    StoreRows,
 };
 use crate::clock::SharedClock;
 use crate::order::TicketText;
@@ -215,6 +217,16 @@ fn lost() -> String {
     "2013 lost connection during query".to_owned()
 }
 
+impl StoreRows for Simulated {
+    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
+        self.read(|reply| Job::OrderRows(after, reply))
+    }
+
+    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
+        self.read(Job::StockRows)
+    }
+}
+
 impl Store for Simulated {
     fn place(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Placement>> {
         let count = orders.len();
@@ -275,14 +287,6 @@ impl Store for Simulated {
                 Box::pin(async move { done.await.unwrap_or_else(|| Err(refused(away(&lost())))) })
             }
         }
-    }
-
-    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
-        self.read(|reply| Job::OrderRows(after, reply))
-    }
-
-    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
-        self.read(Job::StockRows)
     }
 
     fn concurrency_max(&self) -> usize {

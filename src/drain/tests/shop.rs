@@ -11,6 +11,7 @@ use crate::order::TicketText;
 use crate::sale::{SaleNo, StockChange};
 use crate::store::{
     Found, Later, LaterCause, OrderPage, PlaceOrder, Placement, StockRow, Store, StoreError,
+    StoreRows,
 };
 
 /// How the store behaves.
@@ -129,6 +130,16 @@ impl Shop {
     }
 }
 
+impl StoreRows for Shop {
+    fn order_rows(&self, _: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
+        panic!("the drain reads no rows");
+    }
+
+    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
+        panic!("the drain reads no rows");
+    }
+}
+
 impl Store for Shop {
     fn place(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Placement>> {
         let now = self.clock.monotonic();
@@ -203,14 +214,6 @@ impl Store for Shop {
             }
             Ok(())
         })
-    }
-
-    fn order_rows(&self, _: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
-        panic!("the drain reads no rows");
-    }
-
-    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>> {
-        panic!("the drain reads no rows");
     }
 
     fn concurrency_max(&self) -> usize {

@@ -149,6 +149,9 @@ impl SaleBook {
             paused: self.paused,
             closed: self.closed,
             purged: self.purged_at.is_some(),
+            limit_loosest: self.limit_loosest,
+            stock_changes: self.moves.len() as u64,
+            as_of: now,
             census,
         }
     }

@@ -59,6 +59,8 @@ pub(super) struct SaleBook {
     /// Ledger time of the last event of this sale.
     pub(super) touched_at: Timestamp,
     pub(super) revision: u64,
+    /// See [`crate::ledger::SaleDoc::limit_loosest`].
+    pub(super) limit_loosest: Option<u64>,
     pub(super) items: Vec<Item>,
     pub(super) moves: Vec<StockMove>,
     pub(super) operations: HashMap<Box<str>, (u16, i64)>,
@@ -98,6 +100,7 @@ impl SaleBook {
         let mut sale = Self {
             sale_no,
             name,
+            limit_loosest: terms.limit_per_buyer,
             terms: Terms { items: Vec::new(), ..terms.clone() },
             made_at,
             key_id,
@@ -146,6 +149,8 @@ impl SaleBook {
                 generation: 1,
             });
         }
+        let limits = self.limit_loosest.zip(terms.limit_per_buyer);
+        self.limit_loosest = limits.map(|(loosest, limit)| loosest.max(limit));
         self.terms = terms;
         self.revision += 1;
     }

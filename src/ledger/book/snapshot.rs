@@ -113,6 +113,7 @@ impl SaleBook {
         out.option(self.purged_at.map(|at| at.0));
         out.number(self.touched_at.0);
         out.number(self.revision);
+        out.option(self.limit_loosest);
         self.encode_stock(out);
         out.number(self.spans.len() as u64);
         for span in &self.spans {
@@ -204,6 +205,7 @@ impl SaleBook {
         sale.purged_at = from.option()?.map(Timestamp);
         sale.touched_at = Timestamp(from.number()?);
         sale.revision = from.number()?;
+        sale.limit_loosest = from.option()?;
         sale.decode_stock(from)?;
         sale.spans.clear();
         for _ in 0..from.count()? {

@@ -334,7 +334,9 @@ pub(super) fn order_rows(
 pub(super) fn stock_rows(connection: &Connection) -> Result<Vec<StockRow>, StoreError> {
     let read = || -> rusqlite::Result<Vec<StockRow>> {
         let sql =
-            "SELECT sale_no, sku, initial, available FROM forebay_stock ORDER BY sale_no, sku";
+            "SELECT sale_no, sku, initial, available, coalesce((SELECT max(operation) FROM forebay_stock_ops
+             WHERE forebay_stock_ops.sale_no = forebay_stock.sale_no), 0)
+             FROM forebay_stock ORDER BY sale_no, sku";
         let mut statement = connection.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| {
             Ok(StockRow {
@@ -342,6 +344,7 @@ pub(super) fn stock_rows(connection: &Connection) -> Result<Vec<StockRow>, Store
                 sku: row.get(1)?,
                 initial: row.get::<_, i64>(2)?.unsigned_abs(),
                 available: row.get::<_, i64>(3)?.unsigned_abs(),
+                newest_change: row.get::<_, i64>(4)?.unsigned_abs(),
             })
         })?;
         rows.collect()

@@ -74,14 +74,28 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
             transaction.pragma_update(None, "user_version", VERSION).map_err(runtime)?;
         }
         VERSION => {}
-        newer => {
-            return Err(OpenError::Unusable(format!(
-                "it has version {newer}, and this program knows {VERSION}: use the newer program"
-            )));
-        }
+        newer => return Err(newer_version(newer)),
     }
     transaction.commit().map_err(runtime)?;
     check(connection)
+}
+
+/// Checks tables that are only read.
+pub(super) fn inspect(connection: &Connection) -> Result<(), OpenError> {
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|error| OpenError::Runtime(error.to_string()))?;
+    match version {
+        VERSION => check(connection),
+        0 => Err(OpenError::Unusable("it has no tables".to_owned())),
+        newer => Err(newer_version(newer)),
+    }
+}
+
+fn newer_version(version: i64) -> OpenError {
+    OpenError::Unusable(format!(
+        "it has version {version}, and this program knows {VERSION}: use the newer program"
+    ))
 }
 
 fn check(connection: &Connection) -> Result<(), OpenError> {
