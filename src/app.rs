@@ -16,6 +16,7 @@ mod sales;
 mod signals;
 mod sockets;
 mod upkeep;
+mod verifier;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use engines::Engines;
 pub use failure::{StartError, StartKind};
 use process::{Process, Sockets};
 use signals::Signals;
+pub use verifier::verify_offline;
 
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;

@@ -9,6 +9,7 @@ mod output;
 mod sale;
 mod serve;
 mod ticket;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,7 +64,7 @@ fn run(args: &[OsString]) -> Outcome {
         Command::Ticket { what } => ticket::run(what),
         Command::Dead { what } => ticket::dead(what),
         Command::Drain { what } => drain::run(what),
-        Command::Verify(_) => Ok(Exit::Ok),
+        Command::Verify(verify) => verify::run(verify),
     }
 }
 

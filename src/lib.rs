@@ -16,4 +16,5 @@ pub mod sale;
 pub mod store;
 pub mod tasks;
 pub mod units;
+pub mod verify;
 pub mod watch;

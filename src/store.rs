@@ -174,6 +174,8 @@ pub struct StockRow {
     pub initial: u64,
     /// Units left at the store.
     pub available: u64,
+    /// Number of the sale's newest [`StockChange`] that the store has.
+    pub newest_change: u64,
 }
 
 /// Rows of a store for `verify`, in order of (ticket, line), a page at a time.
@@ -185,8 +187,17 @@ pub struct OrderPage {
     pub next: Option<String>,
 }
 
+/// What a store holds, for `verify`. Reads only.
+pub trait StoreRows: Send + Sync + fmt::Debug {
+    /// A page of order rows after a ticket.
+    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>>;
+
+    /// All stock rows.
+    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>>;
+}
+
 /// Where orders end. Batch-first: one call, one answer for each.
-pub trait Store: Send + Sync + fmt::Debug {
+pub trait Store: StoreRows {
     /// Attempts each order; answers in the order asked (S3). The caller bounds the time.
     fn place(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Placement>>;
 
@@ -199,12 +210,6 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Applies numbered stock changes, each once. Must be done before an order of their claim is placed.
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// A page of order rows after a ticket, for `verify`.
-    fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>>;
-
-    /// All stock rows, for `verify`.
-    fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>>;
 
     /// How many calls of `place` are worth having in flight at once.
     fn concurrency_max(&self) -> usize;

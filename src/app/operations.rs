@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::verifier::RunningVerifier;
 use crate::drain::DrainStatus;
 use crate::http::operations::DeadOrder;
 use crate::http::operations::DeadRefused;
@@ -30,6 +31,7 @@ pub(super) struct OfEngines {
     pub(super) simulated: Arc<Simulated>,
     pub(super) drain: DrainStatus,
     pub(super) waiting: Waiting,
+    pub(super) verifier: RunningVerifier,
 }
 
 impl OfEngines {
@@ -109,9 +111,7 @@ impl Operations for OfEngines {
     }
 
     fn verify(&self) -> Operation<'_, Box<RawValue>> {
-        Box::pin(async {
-            Err(OperationFault::NotSupported("the verifier is not built yet".to_owned()))
-        })
+        Box::pin(async { json(&self.verifier.verify().await?) })
     }
 
     fn faults(&self) -> Operation<'_, Box<RawValue>> {

@@ -18,6 +18,7 @@ use super::public;
 use super::sales;
 use super::sockets::Bound;
 use super::upkeep;
+use super::verifier::RunningVerifier;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::drain;
@@ -141,6 +142,7 @@ impl Process {
             simulated: Arc::clone(&self.engines.simulated),
             drain,
             waiting,
+            verifier: RunningVerifier::new(&self.engines, settings, clock),
         };
         let parts = Parts {
             ledger: Arc::clone(ledger),

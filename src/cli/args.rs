@@ -328,7 +328,7 @@ fn burst_or_config(text: &str) -> Result<BurstOrConfig, String> {
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// Read the ledger's directory and the store with no gateway running.
+    /// Read the ledger's directory and the store with no gateway running; --config says where they are.
     #[arg(long)]
     pub(super) offline: bool,
     #[command(flatten)]

@@ -1,0 +1,75 @@
+//! `forebay verify`: exit 5 when a law is broken.
+
+use serde_json::Value;
+
+use super::args::Verify;
+use super::check;
+use super::client::Client;
+use super::exit::Exit;
+use super::exit::Failure;
+use super::exit::Outcome;
+use super::output;
+use super::sale::text;
+use super::serve;
+use crate::app;
+
+pub(super) fn run(verify: Verify) -> Outcome {
+    let (json, report) = if verify.offline {
+        let settings = check::settings(verify.settings.config, verify.settings.set)?;
+        let report = app::verify_offline(&settings).map_err(serve::failure)?;
+        let report = serde_json::to_value(&report)
+            .map_err(|error| Failure::new(Exit::Failed, format!("the report: {error}")))?;
+        (report.to_string(), report)
+    } else {
+        let answer = Client::new(&verify.admin)?.get("/admin/v1/verify")?;
+        (answer.text, answer.value)
+    };
+    if verify.admin.json {
+        output::line(json.trim_end())?;
+    } else {
+        output::data(told(&report).as_bytes())?;
+        let rows = rows(&report);
+        if !rows.is_empty() {
+            output::table(&["LAW", "SALE", "SKU", "TICKET", "EXPECTED", "FOUND"], &rows)?;
+        }
+    }
+    let holds = report.get("ok").and_then(Value::as_bool) == Some(true);
+    Ok(if holds { Exit::Ok } else { Exit::Broken })
+}
+
+/// The report in a few lines.
+fn told(report: &Value) -> String {
+    let number = |key: &str| report.pointer(key).and_then(Value::as_u64).unwrap_or_default();
+    let findings = rows(report).len() as u64 + number("/findings_omitted");
+    let verdict = match findings {
+        0 => "ok: every law holds".to_owned(),
+        _ => format!("BROKEN: {findings} findings"),
+    };
+    let mut told = format!(
+        "{verdict}\nchecked {} tickets against {} rows, as of {}; {} at the store, fate unknown yet\n",
+        number("/checked/tickets"),
+        number("/checked/rows"),
+        text(report.get("as_of")),
+        number("/pending"),
+    );
+    if number("/foreign") > 0 {
+        told.push_str(&format!(
+            "{} rows of sales that are not in the ledger\n",
+            number("/foreign")
+        ));
+    }
+    if number("/torn_bytes") > 0 {
+        let bytes = number("/torn_bytes");
+        told.push_str(&format!(
+            "{bytes} bytes of a torn tail, which the next start cuts off: nobody was answered for them\n"
+        ));
+    }
+    told
+}
+
+fn rows(report: &Value) -> Vec<Vec<String>> {
+    let columns = ["law", "sale", "sku", "ticket", "expected", "found"];
+    let findings = report.get("findings").and_then(Value::as_array);
+    let row = |finding: &Value| columns.map(|column| text(finding.get(column))).to_vec();
+    findings.into_iter().flatten().map(row).collect()
+}
