@@ -7,6 +7,7 @@ mod kill;
 mod pace;
 mod plant;
 mod speed;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -40,6 +41,8 @@ pub enum Name {
     Kill,
     /// The store is reached at the rate that was set
     Pace,
+    /// The verifier finds nothing in an honest sale, and every sabotage of the store
+    Verify,
     /// What an order costs beside bare hyper
     Speed,
 }
@@ -101,6 +104,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
     }
     let ended = checks.ended();

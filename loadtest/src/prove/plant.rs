@@ -116,6 +116,13 @@ impl Plant {
         }
     }
 
+    /// The simulated store's tables, for hands that are not the gateway's.
+    pub(super) fn store(&self) -> anyhow::Result<rusqlite::Connection> {
+        let store = rusqlite::Connection::open(self.directory.path().join("store/store.sqlite"))?;
+        store.busy_timeout(Duration::from_secs(10))?;
+        Ok(store)
+    }
+
     /// Runs another command of the same binary and says how it ended.
     pub(super) async fn command(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
         tokio::process::Command::new(&self.binary)
