@@ -19,6 +19,7 @@ use super::sales;
 use super::sockets::Bound;
 use super::upkeep;
 use super::verifier::RunningVerifier;
+use crate::admission::Limits;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::drain;
@@ -192,9 +193,12 @@ impl Process {
         let mut config = settings.public.clone();
         config.limits.connections = descriptors::connections(config.limits.connections);
         let threads = config.threads;
+        let limits = Arc::new(Limits::new(&settings.limits, clock));
+        self.control.until_stop("limits", upkeep::limits(Arc::clone(&limits)));
         let gateway = Gateway::new(GatewayParts {
             identity: Identity::new(&settings.identity, &config.trusted_proxies),
             config,
+            limits,
             ledger: Arc::clone(&self.engines.ledger),
             watch,
             keyring: self.engines.keyring.clone(),

@@ -20,6 +20,7 @@ use super::sale;
 use super::sale::ConfiguredSale;
 use super::secrets;
 use super::source::Source;
+use crate::admission;
 use crate::drain;
 use crate::http::admin::Access;
 use crate::http::admin::Tokens;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub admin_access: Access,
     /// Who a buyer is.
     pub identity: identity::Config,
+    /// How often buyers and addresses may ask.
+    pub limits: admission::Config,
     /// How much may wait.
     pub queue: Queue,
     /// Keys that sign tickets, beside the ledger's own.
@@ -89,6 +92,7 @@ pub(super) fn check(
         admin: said.admin.listen,
         admin_access: admin_access?,
         identity: said.identity,
+        limits: said.limits,
         queue: said.queue,
         ticket_keys,
         ledger: said.ledger,

@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 /// Sections and keys; what lies below them is not built either.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 16] = [
     "shop",
     "intercept",
     "consumer",
@@ -16,8 +16,6 @@ const KEYS: [&str; 18] = [
     "identity.cache",
     "identity.rate",
     "identity.max_in_flight",
-    "limits.per_address_burst",
-    "limits.gateway_burst",
     "ledger.redis",
     "store.mysql",
     "store.http",
@@ -25,21 +23,14 @@ const KEYS: [&str; 18] = [
 ];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 11] = [
+const ONLY: [(&str, &[&str]); 6] = [
     ("public.limits.connections_per_address", &["off"]),
     ("public.limits.streams", &["20000"]),
     ("identity.mode", &["header"]),
-    ("limits.per_buyer", OFF),
-    ("limits.per_buyer_burst", &["10"]),
-    ("limits.per_address", OFF),
-    ("limits.gateway", OFF),
-    ("limits.polls_per_address", OFF),
     ("drain.adaptive", &["false"]),
     ("ledger.engine", &["embedded"]),
     ("store.kind", &["simulated"]),
 ];
-
-const OFF: &[&str] = &["off", "unlimited"];
 
 /// Other values that the design names for a key; what it does not name is a mistake and left to the key's type.
 const NAMED: [(&str, &[&str]); 3] = [

@@ -14,7 +14,7 @@ use super::body::{self, BadBody, ORDER_MAX};
 use super::gateway::Caller;
 use super::order::{self, Asked};
 use super::problem::Problem;
-use crate::admission::{self, Glance, Refusal};
+use crate::admission::{self, Glance, Limited, Refusal};
 use crate::clock::Timestamp;
 use crate::ledger::{FaultKind, Receipt, Reserve, Reserved};
 use crate::order::{Buyer, State};
@@ -92,10 +92,13 @@ impl Caller {
         if sale.terms().doc.purged {
             return Err(Problem::UnknownSale);
         }
+        parts.limits.order(&buyer, self.address).map_err(|limited| self.limited(limited))?;
         let buyer_hash = sale.seal().buyer_hash(buyer.as_str());
         let holder = sale.is_holder(buyer_hash);
         let glance = self.glance(&sale, holder);
-        admission::by_head(&glance).map_err(|refusal| self.refused(refusal))?;
+        // The sale's own first: one that is flooded takes nothing from the others.
+        let permit = || sale.terms().permit().and_then(|()| parts.limits.gateway());
+        admission::by_head(&glance, permit).map_err(|refusal| self.refused(refusal))?;
         let key = key.unwrap_or_else(|| Cow::Owned(self.own_key().into_bytes()));
         Ok(Head { sale, buyer, buyer_hash, holder, key })
     }
@@ -126,9 +129,21 @@ impl Caller {
             Refusal::Closed => Problem::Closed,
             Refusal::Stopping => Problem::Stopping,
             Refusal::Paused => Problem::Paused,
+            // Everybody who was refused now waits for the same permits: they come back spread out.
+            Refusal::Overloaded(limited) => {
+                let seconds = limited.wait.as_secs() + 1;
+                let retry_after = seconds + self.gateway.random() % 3;
+                Problem::Overloaded { retry_after }
+            }
             Refusal::SoldOut => Problem::SoldOut,
             Refusal::AboveLimit => Problem::LimitReached { ticket: None },
         }
+    }
+
+    /// The wait is true: nobody else takes from this bucket.
+    pub(super) fn limited(&self, limited: Limited) -> Problem {
+        let seconds = limited.wait.as_secs() + u64::from(limited.wait.subsec_nanos() > 0);
+        Problem::RateLimited { limited, retry_after: self.gateway.jittered(seconds) }
     }
 
     fn not_open(&self, opens_at: Timestamp) -> Problem {
@@ -302,6 +317,8 @@ impl Caller {
 fn admission_of(problem: &Problem) -> Option<Admission> {
     Some(match problem {
         Problem::UnknownBuyer => Admission::UnknownBuyer,
+        Problem::RateLimited { .. } => Admission::RateLimited,
+        Problem::Overloaded { .. } => Admission::Overloaded,
         Problem::NotOpen { .. } => Admission::NotOpen,
         Problem::Closed => Admission::Closed,
         Problem::Stopping => Admission::Stopping,

@@ -73,6 +73,8 @@ impl Caller {
     /// `GET /v1/tickets/{ticket}`.
     pub(super) async fn ticket(&self, text: &str, head: &Parts) -> Result<Answer, Problem> {
         waits_not_built(head)?;
+        let limits = &self.gateway.parts.limits;
+        limits.poll(self.address).map_err(|limited| self.limited(limited))?;
         let known = self.known(text, head)?;
         self.gateway.meters.poll();
         let key = (known.ticket.sale_no, known.ticket.place);
