@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::ensure;
 
-use super::cost::{self, Measure};
+use super::cost::{self, Bare, Runner};
 use super::figures::Figures;
 use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
 use crate::drive::{look, shared};
@@ -23,21 +23,25 @@ pub(super) async fn measure(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
+    let bare = Bare::start(body_bytes).await?;
     let pid = plant.process.pid();
     // Half as many orders as elsewhere: they themselves make the short queue longer.
-    let measure = Measure { orders: size.orders / 2, expected: 202 };
+    let (orders, turns) = (size.orders / 2, size.turns);
+    let form =
+        |sale: &str| OrderForm::new(sale, SKU, Crowd::new(sale, 1)).with_payload_of_100_bytes();
+    let runner = |sale: &str| Runner::new(plant.drive(&form(sale), CONNECTIONS), pid, 202);
     sale(&plant, "few", STOCK).await?;
     fill(&plant, "few", size.few_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
-    let form = OrderForm::new("few", SKU, Crowd::new("few", 1)).with_payload_of_100_bytes();
-    let few = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
+    let pair = [bare.runner(CONNECTIONS), runner("few")];
+    let [yardstick, few] = cost::race(pair, orders, turns).await?;
+    let few = few.micros / yardstick.micros;
 
     sale(&plant, "many", STOCK).await?;
     fill(&plant, "many", size.many_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
-    let form = OrderForm::new("many", SKU, Crowd::new("many", 1)).with_payload_of_100_bytes();
-    let many = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
-    figures.backlog(many / few);
+    let pair = [bare.runner(CONNECTIONS), runner("many")];
+    let [yardstick, many] = cost::race(pair, orders, turns).await?;
+    figures.backlog(many.micros / yardstick.micros / few);
+    bare.kill().await?;
 
     plant.process.kill().await?;
     plant.start_again().await?;
