@@ -129,6 +129,7 @@ impl Embedded {
         let directory = config.directory.as_path();
         disk::make_directory(directory)?;
         let lock = Lock::take(directory)?;
+        disk::check_writable(directory)?;
         let segments = segments::list(directory)?;
         let last = segments.last().copied();
         keys::load(directory, keyring, last.is_none())?;
