@@ -21,6 +21,7 @@ mod verifier;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use descriptors::Connections;
 use engines::Engines;
 pub use failure::{StartError, StartKind};
 use process::{Process, Sockets};
@@ -52,13 +53,15 @@ pub fn serve(
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
     logs::start(&settings.log);
+    let threads = public::threads(settings.public.threads);
+    let connections = descriptors::connections(settings.public.limits.connections, threads)?;
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("forebay-control")
         .enable_all()
         .build()
         .map_err(|error| StartError::runtime(format!("runtime: {error}")))?;
-    let served = control.block_on(run(settings, first_run, announce));
+    let served = control.block_on(run(settings, connections, first_run, announce));
     // What still runs is nobody's any more: leases are handed back and the ledger is closed.
     control.shutdown_background();
     served
@@ -66,6 +69,7 @@ pub fn serve(
 
 async fn run(
     settings: Settings,
+    connections: Connections,
     first_run: bool,
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
@@ -80,7 +84,7 @@ async fn run(
     let started = Started { public: public.address, admin: admin.address, demo };
 
     let process = Process::new(engines, &settings);
-    process.start(&settings, &clock, metrics, Sockets { public, admin }).await?;
+    process.start(&settings, &clock, metrics, Sockets { public, admin, connections }).await?;
     announce(started);
     let outcome = tokio::select! {
         code = signals.stop() => {

@@ -15,11 +15,13 @@ use crate::http::config::Timeouts;
 use crate::tasks::Stop;
 use crate::units::Span;
 
-/// Operators and scrapers are few.
-const CONNECTIONS_MAX: usize = 64;
-
-/// Serves until the stop; what is under way then is finished.
-pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) {
+/// Serves until the stop, at most `connections` at once; what is under way then is finished.
+pub(super) async fn serve(
+    listener: TcpListener,
+    connections: usize,
+    admin: Arc<Admin>,
+    stop: Stop,
+) {
     let timeouts = Timeouts { lame_duck: Span::default(), ..Timeouts::default() };
     let answer = |peer: SocketAddr| {
         let admin = Arc::clone(&admin);
@@ -28,5 +30,5 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) 
             async move { Ok::<_, Infallible>(admin.handle(request, peer).await) }
         }
     };
-    http::serve(listener, Bounds::new(CONNECTIONS_MAX, &timeouts), stop, answer).await;
+    http::serve(listener, Bounds::new(connections, &timeouts), stop, answer).await;
 }

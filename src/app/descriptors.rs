@@ -5,38 +5,68 @@ use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
-/// What the process needs beside connections of buyers: journal, snapshots, the store's files and
-/// connections, both listeners, runtimes, the log, and a few connections of operators.
-const OWN: u64 = 96;
+use super::StartError;
 
-/// Raises the soft limit to the hard one and says how many connections of buyers it carries: at most `wanted`,
-/// and at least 1.
-pub(super) fn connections(wanted: usize) -> usize {
+/// What the process needs beside its connections: journal, snapshots, the store's files, listeners, the control
+/// runtime, the log, and some to spare.
+const OWN: u64 = 32;
+
+/// What each thread that takes orders needs: its runtime and its handle on the listener.
+const THREAD: u64 = 5;
+
+/// Operators and scrapers are few.
+const OPERATORS_MAX: u64 = 64;
+
+/// Fewer connections than these are not worth a start: three buyers and an operator.
+const LEAST: u64 = 4;
+
+/// How many connections may be open at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Connections {
+    pub(super) buyers: usize,
+    pub(super) operators: usize,
+}
+
+/// Raises the soft limit to the hard one and says how many connections it carries: of buyers at most `wanted`.
+/// `threads`: how many take orders.
+///
+/// # Errors
+/// When there are too few for the process itself.
+pub(super) fn connections(wanted: usize, threads: usize) -> Result<Connections, StartError> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Refused or not: what is in force is read again.
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         let _ = setrlimit(Resource::Nofile, raised);
     }
-    let now = getrlimit(Resource::Nofile).current;
-    let carried = carried(now, wanted);
-    if carried < wanted {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let own = OWN + THREAD * threads as u64;
+    let whole = own + OPERATORS_MAX + wanted as u64;
+    let Some(carried) = carried(limit.saturating_sub(own), wanted) else {
+        let least = own + LEAST;
+        return Err(StartError::runtime(format!(
+            "this process may open {limit} files and needs {least} at least: raise `ulimit -n`, best to {whole}"
+        )));
+    };
+    if carried.buyers < wanted {
         tracing::warn!(
-            limit = now,
+            limit,
             wanted,
-            connections = carried,
-            "few file descriptors: connections are capped; raise `ulimit -n` to {}",
-            wanted as u64 + OWN
+            connections = carried.buyers,
+            "few file descriptors: connections are capped; raise `ulimit -n` to {whole}"
         );
     }
-    carried
+    Ok(carried)
 }
 
-/// Of a small limit the half is kept back.
-fn carried(limit: Option<u64>, wanted: usize) -> usize {
-    let Some(limit) = limit else { return wanted };
-    let spare = limit.saturating_sub(OWN).max(limit / 2).max(1);
-    usize::try_from(spare).map_or(wanted, |spare| spare.min(wanted))
+/// Where there are few, a quarter is for operators: they must get through when buyers do not.
+fn carried(spare: u64, wanted: usize) -> Option<Connections> {
+    if spare < LEAST {
+        return None;
+    }
+    let operators = (spare / 4).min(OPERATORS_MAX);
+    let buyers = usize::try_from(spare - operators).map_or(wanted, |spare| spare.min(wanted));
+    Some(Connections { buyers, operators: usize::try_from(operators).unwrap_or(usize::MAX) })
 }
 
 #[cfg(test)]
@@ -45,10 +75,12 @@ mod tests {
 
     #[test]
     fn connections_leave_room_for_the_rest() {
-        assert_eq!(carried(None, 25_000), 25_000);
-        assert_eq!(carried(Some(1 << 20), 25_000), 25_000);
-        assert_eq!(carried(Some(1_024), 25_000), 928);
-        assert_eq!(carried(Some(64), 25_000), 32);
-        assert_eq!(carried(Some(0), 25_000), 1);
+        let of = |buyers, operators| Some(Connections { buyers, operators });
+        assert_eq!(carried(u64::MAX, 25_000), of(25_000, 64));
+        assert_eq!(carried(25_064, 25_000), of(25_000, 64));
+        assert_eq!(carried(1_000, 25_000), of(936, 64));
+        assert_eq!(carried(27, 25_000), of(21, 6));
+        assert_eq!(carried(4, 25_000), of(3, 1));
+        assert_eq!(carried(3, 25_000), None);
     }
 }

@@ -13,7 +13,6 @@ use crate::ledger::embedded::Embedded;
 use crate::order::Keyring;
 use crate::store;
 use crate::store::SharedStore;
-use crate::store::simulated::OpenError;
 use crate::store::simulated::Simulated;
 
 /// Everything that is open.
@@ -66,11 +65,7 @@ pub(super) fn store(
     clock: &SharedClock,
 ) -> Result<(Arc<Simulated>, SharedStore), StartError> {
     let StoreKind::Simulated = settings.store.kind;
-    let simulated = Simulated::open(settings.store.simulated.clone(), Arc::clone(clock));
-    let simulated = simulated.map_err(|error| match error {
-        OpenError::Runtime(_) => StartError::runtime(error.to_string()),
-        OpenError::Unusable(_) => StartError::dependency(error.to_string()),
-    })?;
+    let simulated = Simulated::open(settings.store.simulated.clone(), Arc::clone(clock))?;
     let simulated = Arc::new(simulated);
     let inner: SharedStore = Arc::clone(&simulated) as SharedStore;
     Ok((simulated, store::Metered::over(inner, Arc::clone(clock))))

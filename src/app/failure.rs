@@ -1,5 +1,7 @@
 //! Why a process does not start, or ends: three kinds, each with its own exit code.
 
+use crate::store::simulated::OpenError;
+
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartKind {
@@ -38,6 +40,15 @@ impl StartError {
     #[must_use]
     pub fn dependency(message: impl Into<String>) -> Self {
         Self { kind: StartKind::Dependency, message: message.into() }
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Runtime { .. } => Self::runtime(error.to_string()),
+            OpenError::Unusable { .. } => Self::dependency(error.to_string()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::StartError;
 use super::admin;
-use super::descriptors;
+use super::descriptors::Connections;
 use super::engines::Engines;
 use super::operations::OfEngines;
 use super::operations::Waiting;
@@ -41,11 +41,12 @@ use crate::tasks::Tasks;
 use crate::watch::QueueBound;
 use crate::watch::Watch;
 
-/// Addresses that are ours and not listened on yet.
+/// Addresses that are ours and not listened on yet, and how many connections they may take.
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) public: Bound,
     pub(super) admin: Bound,
+    pub(super) connections: Connections,
 }
 
 /// A process that serves.
@@ -120,8 +121,8 @@ impl Process {
         let watch = self.watch(settings, clock).await?;
         let drain = self.drain(settings, clock)?;
         self.checks(&drain, &watch);
-        self.public(settings, clock, watch, sockets.public)?;
-        self.admin(settings, clock, metrics, drain, sockets.admin)
+        self.public(settings, clock, watch, sockets.public, sockets.connections.buyers)?;
+        self.admin(settings, clock, metrics, drain, sockets.admin, sockets.connections.operators)
     }
 
     fn admin(
@@ -131,6 +132,7 @@ impl Process {
         metrics: PrometheusHandle,
         drain: DrainStatus,
         socket: Bound,
+        connections: usize,
     ) -> Result<(), StartError> {
         let waiting = Waiting::default();
         let ledger = &self.engines.ledger;
@@ -157,8 +159,8 @@ impl Process {
         };
         let listener = TcpListener::from_std(socket.listen()?)
             .map_err(|error| StartError::runtime(format!("[admin]: {error}")))?;
-        let serving =
-            admin::serve(listener, Arc::new(Admin::new(parts)), self.control.stop.clone());
+        let (admin, stop) = (Arc::new(Admin::new(parts)), self.control.stop.clone());
+        let serving = admin::serve(listener, connections, admin, stop);
         self.control.tasks.spawn("admin", OnDeath::StopProcess, serving);
         Ok(())
     }
@@ -189,10 +191,11 @@ impl Process {
         clock: &SharedClock,
         watch: Arc<Watch>,
         socket: Bound,
+        connections: usize,
     ) -> Result<(), StartError> {
         let mut config = settings.public.clone();
-        config.limits.connections = descriptors::connections(config.limits.connections);
-        let threads = config.threads;
+        config.limits.connections = connections;
+        let threads = public::threads(config.threads);
         let limits = Arc::new(Limits::new(&settings.limits, clock));
         self.control.until_stop("limits", upkeep::limits(Arc::clone(&limits)));
         let gateway = Gateway::new(GatewayParts {

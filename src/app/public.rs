@@ -28,25 +28,25 @@ impl Drop for Ended {
 
 /// How many threads to run where the settings say 0: half of the cores. The other half is the ledger's, the
 /// drain's and the kernel's.
-fn threads(said: usize) -> usize {
+pub(super) fn threads(said: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     if said == 0 { (cores / 2).max(1) } else { said }
 }
 
-/// Starts the threads; the answer resolves when all have ended after the stop, or as soon as one ends before.
+/// Starts so many threads; the answer resolves when all have ended after the stop, or as soon as one ends before.
 ///
 /// # Errors
 /// When the system gives no thread or descriptor.
 pub(super) fn start(
     gateway: &Arc<Gateway>,
     listener: &std::net::TcpListener,
-    said: usize,
+    threads: usize,
     stop: Stop,
 ) -> Result<impl Future<Output = ()> + Send + 'static, StartError> {
     let failed = |error: io::Error| StartError::runtime(format!("threads of [public]: {error}"));
     let bounds = gateway.bounds();
     let (sender, ends) = mpsc::unbounded_channel();
-    for number in 0..threads(said) {
+    for number in 0..threads {
         let (gateway, bounds) = (Arc::clone(gateway), bounds.clone());
         let listener = listener.try_clone().map_err(failed)?;
         let ended = Ended(sender.clone());

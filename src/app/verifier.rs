@@ -18,7 +18,6 @@ use crate::ledger::SharedLedger;
 use crate::ledger::embedded::offline;
 use crate::metrics::INVARIANT_VIOLATIONS;
 use crate::store::simulated;
-use crate::store::simulated::OpenError;
 use crate::verify;
 use crate::verify::OfflineAccounts;
 use crate::verify::Report;
@@ -82,11 +81,7 @@ pub fn verify_offline(settings: &Settings) -> Result<Report, StartError> {
     let keyring = engines::keyring(settings)?;
     let ledger = offline::read(&settings.ledger.embedded.directory, &keyring)
         .map_err(|error| StartError::runtime(format!("ledger: {error}")))?;
-    let store = simulated::offline::read(&settings.store.simulated.directory);
-    let store = store.map_err(|error| match error {
-        OpenError::Runtime(_) => StartError::runtime(error.to_string()),
-        OpenError::Unusable(_) => StartError::dependency(error.to_string()),
-    })?;
+    let store = simulated::offline::read(&settings.store.simulated.directory)?;
     let torn_bytes = ledger.torn_bytes;
     let clock: SharedClock = Arc::new(SystemClock::new());
     // What stands still is looked at once.

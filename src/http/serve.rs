@@ -65,6 +65,7 @@ where
         tokio::time::sleep(bounds.lame_duck).await;
     };
     tokio::pin!(stopped);
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = &mut stopped => break,
@@ -73,6 +74,7 @@ where
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer, permit)) => {
+                failing = false;
                 let served = connection(stream, make(peer), bounds.clone(), stop.clone());
                 connections.spawn(async move {
                     served.await;
@@ -80,8 +82,11 @@ where
                 });
             }
             Err(error) => {
-                // Out of descriptors, or a peer that was gone before it was accepted: never a spin.
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Out of descriptors, or a peer that was gone before it was accepted: never a spin, and told once.
+                if !failing {
+                    tracing::warn!(%error, "a connection could not be accepted: it is tried again");
+                }
+                failing = true;
                 tokio::time::sleep(ACCEPT_AGAIN).await;
             }
         }

@@ -129,6 +129,7 @@ impl Embedded {
         let directory = config.directory.as_path();
         disk::make_directory(directory)?;
         let lock = Lock::take(directory)?;
+        disk::check_writable(directory)?;
         let segments = segments::list(directory)?;
         let last = segments.last().copied();
         keys::load(directory, keyring, last.is_none())?;
@@ -137,7 +138,7 @@ impl Embedded {
 
         let process = config.durability == Durability::Process;
         let relaxed = process || last.is_some_and(|segment| segment.head.relaxed);
-        let new_epoch = last.is_some() && relaxed && !mark::is_at(directory, end.lsn);
+        let new_epoch = last.is_some() && relaxed && mark::position(directory) != Some(end.lsn);
         let options = Options {
             segment_size: config.segment_size.0.max(SEGMENT_SIZE_MIN),
             relaxed: process,

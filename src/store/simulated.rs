@@ -1,5 +1,6 @@
 //! The simulated store: SQLite tables, and in front of them the behaviour of a MySQL server.
 
+mod error;
 mod faults;
 pub mod offline;
 mod rows;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use error::OpenError;
 use faults::Dice;
 pub use faults::{BadFaults, FaultPlan};
 use futures_util::future::BoxFuture;
@@ -59,17 +61,6 @@ impl Default for Config {
     }
 }
 
-/// The store cannot be opened.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// The directory or the file cannot be used as it is: exit 1.
-    #[error("the simulated store cannot be opened: {0}")]
-    Runtime(String),
-    /// It is there and is not what it must be: exit 4.
-    #[error("the simulated store is unusable: {0}")]
-    Unusable(String),
-}
-
 /// The simulated store. Several may be open on one directory, in several processes too.
 #[derive(Debug)]
 pub struct Simulated {
@@ -103,17 +94,12 @@ impl Simulated {
     /// # Errors
     /// When the directory or its file cannot be used.
     pub fn open(config: Config, clock: SharedClock) -> Result<Self, OpenError> {
-        let runtime = |what: &str, error: &dyn std::fmt::Display| {
-            OpenError::Runtime(format!("{what} {}: {error}", config.directory.display()))
-        };
-        private_directory(&config.directory).map_err(|error| runtime("directory", &error))?;
+        private_directory(&config.directory).map_err(OpenError::io(&config.directory))?;
         let file = config.directory.join("store.sqlite");
-        let mut connection =
-            Connection::open(&file).map_err(|error| runtime("store.sqlite in", &error))?;
-        tables::prepare(&mut connection)?;
-        private_file(&file).map_err(|error| runtime("store.sqlite in", &error))?;
-        let worker =
-            Worker::start(connection, clock).map_err(|error| runtime("thread for", &error))?;
+        let mut connection = Connection::open(&file).map_err(OpenError::sqlite(&file))?;
+        tables::prepare(&mut connection, &file)?;
+        private_file(&file).map_err(OpenError::io(&file))?;
+        let worker = Worker::start(connection, clock).map_err(OpenError::io(&file))?;
         Ok(Self { config, worker, calls: Arc::default(), dice: Dice::default() })
     }
 

@@ -35,6 +35,16 @@ pub(super) fn make_directory(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// That files can be made in the directory: found out at open and not in the middle of a sale, when the journal
+/// needs its next segment. A full disk is no reason not to open: what waits can be drained, and it heals.
+pub(super) fn check_writable(directory: &Path) -> Result<(), OpenError> {
+    let probe = directory.join(format!("probe{UNFINISHED}"));
+    match create(&probe).and_then(|_| std::fs::remove_file(&probe)) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+        made => made.map_err(OpenError::io("make files in", directory)),
+    }
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum OpenError {
     /// The operating system refused something.
-    #[error("cannot {doing} {path}: {source}", path = path.display())]
+    #[error("cannot {doing} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
     Io {
         /// What was tried, as an infinitive.
         doing: &'static str,
@@ -59,6 +59,19 @@ pub enum OpenError {
     /// The key in the directory clashes with a configured one.
     #[error(transparent)]
     Key(#[from] crate::order::BadKey),
+}
+
+/// What the operator can do about it.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; the user of this process must be able to write there, or [ledger.embedded] directory name \
+             another place"
+        }
+        io::ErrorKind::NotADirectory => "; [ledger.embedded] directory must name a directory",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some disk space",
+        _ => "",
+    }
 }
 
 impl OpenError {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::format::RECORD_HEAD;
 use super::scan::{self, End};
 use super::segments::Segment;
-use super::{Lsn, OpenError, snapshot};
+use super::{Lsn, OpenError, mark, snapshot};
 use crate::ledger::book::{Book, Event, Reader};
 
 /// A book as of a position.
@@ -75,6 +75,7 @@ pub(super) struct Loaded {
 pub(super) fn everything(directory: &Path, segments: &[Segment]) -> Result<Loaded, OpenError> {
     let first = segments.first().copied();
     let loaded = replay(directory, segments, base(directory, first)?, Lsn(0), None)?;
+    reaches_the_mark(directory, segments.last(), loaded.end.lsn)?;
     let first_lsn = first.map_or(0, |segment| segment.head.base.0);
     let book = &loaded.base.book;
     let cut = book.payload_floor().is_some_and(|floor| floor < first_lsn);
@@ -83,6 +84,19 @@ pub(super) fn everything(directory: &Path, segments: &[Segment]) -> Result<Loade
         return Err(OpenError::Missing { path: directory.join("journal-*"), what });
     }
     Ok(loaded)
+}
+
+/// All before the mark of a clean close was on disk: what is missing there was acknowledged and is no torn tail.
+fn reaches_the_mark(directory: &Path, last: Option<&Segment>, end: Lsn) -> Result<(), OpenError> {
+    if mark::position(directory).is_none_or(|mark| mark <= end) {
+        return Ok(());
+    }
+    let Some(last) = last else {
+        let what = "the ledger was closed in order and its journal is gone; restore it";
+        return Err(OpenError::Missing { path: directory.join("journal-*"), what });
+    };
+    let what = "a record fails its checksum, and the ledger was closed in order behind it";
+    Err(OpenError::damaged(&directory.join(last.name()), last.head.offset(end), what))
 }
 
 /// Reads what is needed for the book as of `until`, at which a record ends.

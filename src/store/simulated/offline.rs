@@ -20,7 +20,7 @@ pub struct OfflineRows(Mutex<Connection>);
 /// When there is none, or it is not what it must be.
 pub fn read(directory: &Path) -> Result<OfflineRows, OpenError> {
     let file = directory.join("store.sqlite");
-    let failed = |what: &str| OpenError::Runtime(format!("{}: {what}", file.display()));
+    let failed = |why: &str| OpenError::Runtime { path: file.clone(), why: why.to_owned() };
     if !file.is_file() {
         return Err(failed("there is no such file; [store.simulated] directory names its place"));
     }
@@ -31,8 +31,8 @@ pub fn read(directory: &Path) -> Result<OfflineRows, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let connection = Connection::open_with_flags(format!("file:{escaped}?{mode}"), flags)
-        .map_err(|error| failed(&error.to_string()))?;
-    tables::inspect(&connection)?;
+        .map_err(OpenError::sqlite(&file))?;
+    tables::inspect(&connection, &file)?;
     Ok(OfflineRows(Mutex::new(connection)))
 }
 

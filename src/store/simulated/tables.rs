@@ -1,6 +1,8 @@
 //! The tables of DESIGN section 7 in SQLite, and the two of the simulation itself.
 
-use rusqlite::Connection;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
 
 use super::OpenError;
 
@@ -52,56 +54,58 @@ const KEYS: [(&str, &str); 3] = [
     ("forebay_stock_ops", "sale_no,operation"),
 ];
 
-/// Makes the tables, or checks those that are there.
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
-    let runtime = |error: rusqlite::Error| OpenError::Runtime(error.to_string());
-    connection.busy_timeout(std::time::Duration::from_secs(2)).map_err(runtime)?;
+/// Makes the tables, or checks those that are there. `file`: for messages.
+pub(super) fn prepare(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
+    let failed = OpenError::sqlite(file);
+    connection.busy_timeout(std::time::Duration::from_secs(2)).map_err(&failed)?;
     // A commit survives a power cut, as one of a server with flush_log_at_trx_commit = 1 does.
     let modes =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000;";
-    connection.execute_batch(modes).map_err(runtime)?;
+    connection.execute_batch(modes).map_err(&failed)?;
     let made = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
-    let transaction = made.map_err(runtime)?;
+    let transaction = made.map_err(&failed)?;
     let version: i64 =
-        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(runtime)?;
+        transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&failed)?;
     match version {
         0 => {
             transaction.execute_batch(SCHEMA).map_err(|error| {
-                OpenError::Unusable(format!(
-                    "its tables cannot be made ({error}): is it another program's file?"
-                ))
+                let why =
+                    format!("its tables cannot be made ({error}): is it another program's file?");
+                OpenError::unusable(file, why)
             })?;
-            transaction.pragma_update(None, "user_version", VERSION).map_err(runtime)?;
+            transaction.pragma_update(None, "user_version", VERSION).map_err(&failed)?;
         }
         VERSION => {}
-        newer => return Err(newer_version(newer)),
+        newer => return Err(newer_version(newer, file)),
     }
-    transaction.commit().map_err(runtime)?;
-    check(connection)
+    transaction.commit().map_err(&failed)?;
+    check(connection, file)
 }
 
 /// Checks tables that are only read.
-pub(super) fn inspect(connection: &Connection) -> Result<(), OpenError> {
+pub(super) fn inspect(connection: &Connection, file: &Path) -> Result<(), OpenError> {
     let version: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(|error| OpenError::Runtime(error.to_string()))?;
+        .map_err(OpenError::sqlite(file))?;
     match version {
-        VERSION => check(connection),
-        0 => Err(OpenError::Unusable("it has no tables".to_owned())),
-        newer => Err(newer_version(newer)),
+        VERSION => check(connection, file),
+        0 => Err(OpenError::unusable(file, "it has no tables".to_owned())),
+        newer => Err(newer_version(newer, file)),
     }
 }
 
-fn newer_version(version: i64) -> OpenError {
-    OpenError::Unusable(format!(
-        "it has version {version}, and this program knows {VERSION}: use the newer program"
-    ))
+fn newer_version(version: i64, file: &Path) -> OpenError {
+    let why = format!(
+        "it has version {version}, and this Forebay reads up to {VERSION}: use a newer Forebay"
+    );
+    OpenError::unusable(file, why)
 }
 
-fn check(connection: &Connection) -> Result<(), OpenError> {
+fn check(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+    let failed = OpenError::sqlite(file);
     let listed = |sql: &str, table: &str| -> Result<String, OpenError> {
         let list = connection.query_row(sql, [table], |row| row.get::<_, Option<String>>(0));
-        list.map(Option::unwrap_or_default).map_err(|error| OpenError::Runtime(error.to_string()))
+        list.map(Option::unwrap_or_default).map_err(&failed)
     };
     for (table, wanted) in COLUMNS {
         let there = listed("SELECT group_concat(name) FROM pragma_table_info(?1)", table)?;
@@ -110,19 +114,30 @@ fn check(connection: &Connection) -> Result<(), OpenError> {
             .filter(|name| !there.split(',').any(|column| column == *name))
             .collect();
         if !missing.is_empty() {
-            return Err(OpenError::Unusable(format!(
-                "table {table} lacks the column {}: restore it, or move the file away",
-                missing.join(", ")
-            )));
+            let missing = missing.join(", ");
+            let why = format!(
+                "table {table} lacks the column {missing}: restore it, or move the file away"
+            );
+            return Err(OpenError::unusable(file, why));
         }
+        // Gross damage shows here, and not only when the first order is placed.
+        let one = format!("SELECT 1 FROM {table} LIMIT 1");
+        connection.query_row(&one, [], |_| Ok(())).optional().map_err(&failed)?;
     }
     for (table, wanted) in KEYS {
         let sql = "SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk)";
         if listed(sql, table)? != wanted {
-            return Err(OpenError::Unusable(format!(
+            let why = format!(
                 "table {table} lacks its PRIMARY KEY ({wanted}), without which an order could be placed twice"
-            )));
+            );
+            return Err(OpenError::unusable(file, why));
         }
     }
-    Ok(())
+    let own = "SELECT order_no FROM forebay_simulation WHERE id = 1";
+    let number: Option<i64> =
+        connection.query_row(own, [], |row| row.get(0)).optional().map_err(&failed)?;
+    number.map(drop).ok_or_else(|| {
+        let why = "table forebay_simulation lacks its row: restore it, or move the file away";
+        OpenError::unusable(file, why.to_owned())
+    })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::store::suite::{self, change, order};
 use crate::store::{Found, SharedStore};
 
@@ -127,6 +127,19 @@ async fn connections_are_limited_and_shared_by_processes() {
     drop(other);
 }
 
+#[tokio::test]
+async fn a_process_that_died_before_the_wall_clock_went_back_does_not_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let hour = 3_600_000_000;
+    let heartbeat = SystemClock::new().wall().0 + hour;
+    let file = rusqlite::Connection::open(directory.path().join("store.sqlite")).unwrap();
+    let sql = "INSERT INTO forebay_simulation_processes VALUES (7, ?1)";
+    file.execute(sql, [heartbeat.cast_signed()]).unwrap();
+    store.patch_faults(&json!({})).await.unwrap();
+    assert_eq!(store.worker.seen().processes, 1);
+}
+
 #[test]
 fn what_is_not_a_store_is_refused_with_a_reason() {
     let clock = || Arc::new(SystemClock::new());
@@ -139,7 +152,10 @@ fn what_is_not_a_store_is_refused_with_a_reason() {
     other.execute_batch("PRAGMA user_version = 99").unwrap();
     drop(other);
     let newer = Simulated::open(config(directory.path()), clock()).unwrap_err();
-    assert!(matches!(&newer, OpenError::Unusable(text) if text.contains("version 99")), "{newer}");
+    assert!(
+        matches!(&newer, OpenError::Unusable { why, .. } if why.contains("version 99")),
+        "{newer}"
+    );
     std::fs::remove_file(&file).unwrap();
     drop(open(directory.path()));
     let other = rusqlite::Connection::open(&file).unwrap();
@@ -148,11 +164,11 @@ fn what_is_not_a_store_is_refused_with_a_reason() {
     other.execute_batch(without_key).unwrap();
     let unkeyed = Simulated::open(config(directory.path()), clock()).unwrap_err();
     assert!(
-        matches!(&unkeyed, OpenError::Unusable(text) if text.contains("PRIMARY KEY")),
+        matches!(&unkeyed, OpenError::Unusable { why, .. } if why.contains("PRIMARY KEY")),
         "{unkeyed}"
     );
     let is_file = directory.path().join("file");
     std::fs::write(&is_file, b"").unwrap();
     let refused = Simulated::open(config(&is_file), clock()).unwrap_err();
-    assert!(matches!(refused, OpenError::Runtime(_)));
+    assert!(matches!(refused, OpenError::Runtime { .. }));
 }

@@ -63,6 +63,7 @@ impl Worker {
             seen: Arc::clone(&seen),
             freeze,
             process: u32::from_le_bytes(process),
+            blind: false,
         };
         server.tick();
         let thread = std::thread::Builder::new()
@@ -110,6 +111,8 @@ struct Server {
     seen: Arc<ArcSwap<Seen>>,
     freeze: tokio::sync::watch::Sender<bool>,
     process: u32,
+    /// The last look failed; told once.
+    blind: bool,
 }
 
 impl Server {
@@ -174,26 +177,31 @@ impl Server {
     fn tick(&mut self) {
         match self.look() {
             Ok(seen) => {
+                self.blind = false;
                 self.freeze.send_replace(seen.faults.freeze);
                 self.seen.store(Arc::new(seen));
             }
-            Err(error) => {
-                tracing::warn!(%error, "the simulated store could not read its fault plan")
+            Err(error) if !self.blind => {
+                self.blind = true;
+                tracing::warn!(%error, "the simulated store could not read its fault plan");
             }
+            Err(_) => {}
         }
     }
 
     fn look(&mut self) -> rusqlite::Result<Seen> {
         let now = self.clock.wall();
+        // A heartbeat from the future is one of before the wall clock went back: the living soon write another.
         let old = Timestamp(now.0.saturating_sub(crate::clock::micros(ALIVE)));
+        let future = now.plus(ALIVE);
         self.connection.execute(
             "INSERT INTO forebay_simulation_processes VALUES (?1, ?2)
              ON CONFLICT (process) DO UPDATE SET seen_at = ?2",
             params![self.process, now.0.cast_signed()],
         )?;
         let processes: i64 = self.connection.query_row(
-            "SELECT count(*) FROM forebay_simulation_processes WHERE seen_at >= ?1",
-            [old.0.cast_signed()],
+            "SELECT count(*) FROM forebay_simulation_processes WHERE seen_at BETWEEN ?1 AND ?2",
+            [old.0.cast_signed(), future.0.cast_signed()],
             |row| row.get(0),
         )?;
         let sql = "SELECT faults FROM forebay_simulation WHERE id = 1";
