@@ -1,5 +1,6 @@
 //! Who the buyer is. Mode `header`: the shop's proxy says so, and only proxies that are trusted are believed.
 
+mod address;
 mod network;
 
 use std::net::IpAddr;
@@ -69,6 +70,14 @@ impl Identity {
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.holds(peer))
+    }
+
+    /// The address of the client: the peer's, or behind trusted proxies the right-most entry of `Forwarded` or
+    /// `X-Forwarded-For` that is not theirs. Where the two differ or cannot be read it is the peer's, so a limit
+    /// by address must hold for proxies too. IPv4 is always in its own form.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        address::client(peer, headers, &self.trusted)
     }
 
     /// The buyer of a request. `None` when there is none, when he breaks the rules of a name, or when two
