@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use super::StartError;
 use super::admin;
@@ -192,8 +193,19 @@ impl Process {
         let mut config = settings.public.clone();
         config.limits.connections = descriptors::connections(config.limits.connections);
         let threads = config.threads;
+        let identity = Arc::new(Identity::new(
+            settings.identity.clone(),
+            &config.trusted_proxies,
+            Arc::clone(clock),
+            &Handle::current(),
+        ));
+        if identity.check().is_some() {
+            let identity = Arc::clone(&identity);
+            self.readiness
+                .add(move || identity.check().expect("a mode that asks always has a check"));
+        }
         let gateway = Gateway::new(GatewayParts {
-            identity: Identity::new(&settings.identity, &config.trusted_proxies),
+            identity,
             config,
             ledger: Arc::clone(&self.engines.ledger),
             watch,

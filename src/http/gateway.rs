@@ -44,7 +44,7 @@ pub struct GatewayParts {
     /// Reads tickets.
     pub keyring: Keyring,
     /// Reads buyers.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// The checks of `/readyz`.
     pub readiness: Readiness,
     /// Phases go by its wall time.

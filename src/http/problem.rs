@@ -8,12 +8,14 @@ use hyper::header::{
 
 use super::answer::{Answer, NO_STORE, with_body};
 use crate::clock::Timestamp;
+use crate::identity::Challenge;
 
 /// Why a request is refused. Each has a stable code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     Malformed(&'static str),
-    UnknownBuyer,
+    UnknownBuyer(Challenge),
+    IdentityUnavailable { retry_after: u64 },
     NotFound,
     MethodNotAllowed(&'static str),
     UnknownMethod,
@@ -46,11 +48,25 @@ impl Problem {
     fn parts(&self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::Malformed(detail) => (400, "malformed", "The request cannot be read", detail),
-            Self::UnknownBuyer => (
+            Self::UnknownBuyer(challenge) => (
                 401,
                 "unknown_buyer",
                 "The buyer is not known",
-                "send the request through the shop, which names the buyer",
+                match challenge {
+                    Challenge::Shop => "send the request through the shop, which names the buyer",
+                    Challenge::Token => {
+                        "log in at the shop and send its token: Authorization: Bearer TOKEN"
+                    }
+                    Challenge::BadToken => {
+                        "the token is not good or not any more: get a new one from the shop"
+                    }
+                },
+            ),
+            Self::IdentityUnavailable { .. } => (
+                503,
+                "identity_unavailable",
+                "Buyers cannot be known now",
+                "nothing was taken: try again later",
             ),
             Self::NotFound => {
                 (404, "not_found", "There is nothing at this path", "see GET /v1/sales")
@@ -174,9 +190,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         let retry_after = match self {
-            Self::NotOpen { retry_after, .. } | Self::BacklogFull { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::NotOpen { retry_after, .. }
+            | Self::BacklogFull { retry_after }
+            | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
             Self::Stopping | Self::InDoubt { .. } => Some(1),
             Self::Paused => Some(5),
             Self::LedgerUnavailable { .. } => Some(2),
@@ -189,9 +205,8 @@ impl Problem {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Self::UnknownBuyer => {
-                let challenge = HeaderValue::from_static("Forebay realm=\"shop\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
+            Self::UnknownBuyer(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, challenge.header());
             }
             Self::UnknownSale => {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
@@ -233,7 +248,8 @@ const SOLD_OUT: &[u8] = br#"{"code":"sold_out","detail":"nothing was taken; unit
 pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
     let all = [
         Problem::Malformed("see the detail of the answer"),
-        Problem::UnknownBuyer,
+        Problem::UnknownBuyer(Challenge::Shop),
+        Problem::IdentityUnavailable { retry_after: 0 },
         Problem::NotFound,
         Problem::MethodNotAllowed(""),
         Problem::NotImplemented("see the detail of the answer"),
