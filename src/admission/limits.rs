@@ -88,12 +88,12 @@ impl Limits {
         }
     }
 
-    /// An order call of a buyer from an address. The buyer's own bucket comes first: one who floods takes
+    /// An order call of a buyer from an address, which is asked for only where it counts. The buyer's own bucket comes first: one who floods takes
     /// nothing from others at his address.
     ///
     /// # Errors
     /// When one of the two is empty.
-    pub fn order(&self, buyer: &Buyer, address: IpAddr) -> Result<(), Limited> {
+    pub fn order(&self, buyer: &Buyer, address: impl FnOnce() -> IpAddr) -> Result<(), Limited> {
         if let Some(buckets) = &self.per_buyer {
             buckets.take(self.hashes.hash_one(buyer.as_str()))?;
         }
@@ -104,7 +104,7 @@ impl Limits {
     ///
     /// # Errors
     /// When its bucket is empty.
-    pub fn poll(&self, address: IpAddr) -> Result<(), Limited> {
+    pub fn poll(&self, address: impl FnOnce() -> IpAddr) -> Result<(), Limited> {
         take(self.polls.as_ref(), address)
     }
 
@@ -123,8 +123,8 @@ impl Limits {
     }
 }
 
-fn take(buckets: Option<&KeyedBuckets>, address: IpAddr) -> Result<(), Limited> {
-    buckets.map_or(Ok(()), |buckets| buckets.take(address_key(address)))
+fn take(buckets: Option<&KeyedBuckets>, address: impl FnOnce() -> IpAddr) -> Result<(), Limited> {
+    buckets.map_or(Ok(()), |buckets| buckets.take(address_key(address())))
 }
 
 #[cfg(test)]
@@ -148,7 +148,7 @@ mod tests {
         let (home, away) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let order = |name: &str, address| {
             let buyer = Buyer::new(name.as_bytes()).unwrap();
-            limits.order(&buyer, address).map_err(|limited| limited.policy)
+            limits.order(&buyer, || address).map_err(|limited| limited.policy)
         };
         let flood: Vec<_> = (0..100).map(|_| order("flood", home)).collect();
         assert_eq!(flood.iter().filter(|taken| taken.is_ok()).count(), 2);
@@ -167,8 +167,8 @@ mod tests {
         let buyer = Buyer::new(b"a").unwrap();
         let address = "10.0.0.1".parse().unwrap();
         for _ in 0..100 {
-            assert_eq!(limits.order(&buyer, address), Ok(()));
-            assert_eq!((limits.poll(address), limits.gateway()), (Ok(()), Ok(())));
+            assert_eq!(limits.order(&buyer, || address), Ok(()));
+            assert_eq!((limits.poll(|| address), limits.gateway()), (Ok(()), Ok(())));
         }
         assert_eq!(limits.sweep(), 0);
     }

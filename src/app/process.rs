@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use super::StartError;
 use super::admin;
@@ -198,8 +199,19 @@ impl Process {
         let threads = public::threads(config.threads);
         let limits = Arc::new(Limits::new(&settings.limits, clock));
         self.control.until_stop("limits", upkeep::limits(Arc::clone(&limits)));
+        let identity = Arc::new(Identity::new(
+            settings.identity.clone(),
+            &config.trusted_proxies,
+            Arc::clone(clock),
+            &Handle::current(),
+        ));
+        if identity.check().is_some() {
+            let identity = Arc::clone(&identity);
+            self.readiness
+                .add(move || identity.check().expect("a mode that asks always has a check"));
+        }
         let gateway = Gateway::new(GatewayParts {
-            identity: Identity::new(&settings.identity, &config.trusted_proxies),
+            identity,
             config,
             limits,
             ledger: Arc::clone(&self.engines.ledger),

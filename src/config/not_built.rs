@@ -3,41 +3,21 @@
 use toml::de::DeValue;
 
 /// Sections and keys; what lies below them is not built either.
-const KEYS: [&str; 16] = [
-    "shop",
-    "intercept",
-    "consumer",
-    "identity.algorithm",
-    "identity.key_file",
-    "identity.issuer",
-    "identity.audience",
-    "identity.leeway",
-    "identity.url",
-    "identity.cache",
-    "identity.rate",
-    "identity.max_in_flight",
-    "ledger.redis",
-    "store.mysql",
-    "store.http",
-    "drain.floor",
-];
+const KEYS: [&str; 7] =
+    ["shop", "intercept", "consumer", "ledger.redis", "store.mysql", "store.http", "drain.floor"];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 6] = [
+const ONLY: [(&str, &[&str]); 5] = [
     ("public.limits.connections_per_address", &["off"]),
     ("public.limits.streams", &["20000"]),
-    ("identity.mode", &["header"]),
     ("drain.adaptive", &["false"]),
     ("ledger.engine", &["embedded"]),
     ("store.kind", &["simulated"]),
 ];
 
 /// Other values that the design names for a key; what it does not name is a mistake and left to the key's type.
-const NAMED: [(&str, &[&str]); 3] = [
-    ("identity.mode", &["jwt", "forward"]),
-    ("ledger.engine", &["redis"]),
-    ("store.kind", &["mysql", "http"]),
-];
+const NAMED: [(&str, &[&str]); 2] =
+    [("ledger.engine", &["redis"]), ("store.kind", &["mysql", "http"])];
 
 /// Why a key is refused; `None` when this version may have it.
 pub(super) fn key(path: &str) -> Option<String> {

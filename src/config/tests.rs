@@ -245,14 +245,14 @@ fn the_manuals_examples_are_right() {
 
 #[test]
 fn what_is_not_built_is_refused_by_name() {
-    let text = "[public.limits]\nconnections_per_address = 5\nstreams = 1\n[identity]\nmode = \"jwt\"\n\
-                issuer = \"https://a\"\n[ledger]\nengine = \"redis\"\n[ledger.redis]\nurl = \"redis://:p@h\"\n\
+    let text = "[public.limits]\nconnections_per_address = 5\nstreams = 1\n\
+                [ledger]\nengine = \"redis\"\n[ledger.redis]\nurl = \"redis://:p@h\"\n\
                 [drain]\nadaptive = true\nfloor = \"1/s\"\n[store]\nkind = \"mysql\"\n[store.http]\n\
                 url = \"http://a\"\n";
     let loaded = load_text(text);
     let found = placed(&loaded);
     let lines: Vec<usize> = found.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, [2, 3, 5, 6, 8, 9, 12, 13, 15, 16], "{found:#?}");
+    assert_eq!(lines, [2, 3, 5, 6, 9, 10, 12, 13], "{found:#?}");
     assert!(found.iter().all(|(.., message)| message.contains("not built yet")), "{found:#?}");
     let set =
         load_all("", &[("FOREBAY_DRAIN__ADAPTIVE", "true"), ("FOREBAY_STORE__KIND", "http")], &[]);
@@ -286,6 +286,19 @@ fn keys_that_clash_are_told_together() {
         ("[public]\nlisten = \"0.0.0.0:99999\"\n", 2, &["public.listen"]),
         ("[public.timeouts]\nidle = \"0s\"\n", 2, &["public.timeouts.idle", "more than zero"]),
         ("[ledger.embedded]\nsegment_size = \"1KiB\"\n", 2, &["at least 4KiB"]),
+        ("[identity]\nmode = \"jwt\"\n", 2, &["needs identity.algorithm"]),
+        ("[identity]\nmode = \"jwt\"\n", 2, &["needs identity.key_file"]),
+        ("[identity]\nmode = \"forward\"\n", 2, &["needs identity.url"]),
+        ("[identity]\nmode = \"cookie\"\n", 2, &["unknown variant `cookie`"]),
+        ("[identity]\nheader = \"X_Buyer_Id\"\n", 2, &["without `_`"]),
+        ("[identity]\nissuer = \"a\"\n", 2, &["identity.issuer has no effect"]),
+        (
+            "[identity]\nmode = \"jwt\"\nkey_file = \"/nowhere/key\"\nalgorithm = \"HS256\"\n",
+            3,
+            &["/nowhere"],
+        ),
+        ("[identity]\nmode = \"forward\"\nurl = \"https://a\"\n", 3, &["not built yet"]),
+        ("[identity]\nalgorithm = \"none\"\n", 2, &["unknown variant `none`"]),
     ];
     for (text, line, words) in table {
         let loaded = load_text(text);
@@ -296,6 +309,25 @@ fn keys_that_clash_are_told_together() {
         };
         assert!(found.iter().any(said), "{text}\n{found:#?}");
     }
+}
+
+#[test]
+fn a_secret_of_tokens_is_never_shown_and_warned_of_when_others_may_read_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key");
+    std::fs::write(&file, "hunter2-hunter2-hunter2-hunter2-hunter2").unwrap();
+    let text = |algorithm: &str| {
+        let file = file.display();
+        format!("[identity]\nmode = \"jwt\"\nkey_file = \"{file}\"\nalgorithm = \"{algorithm}\"\n")
+    };
+    let loaded = load_text(&text("HS256"));
+    let shown = format!("{:?} {:?} {:?}", loaded.settings, loaded.findings, loaded.values);
+    assert!(loaded.settings.is_some() && !shown.contains("hunter2"), "{shown}");
+    assert!(placed(&loaded)[0].2.contains("chmod 600"), "{shown}");
+    let refused = load_text(&text("ES256"));
+    let shown = format!("{:?}", refused.findings);
+    assert!(refused.settings.is_none() && shown.contains("no public key"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[test]

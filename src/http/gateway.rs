@@ -45,7 +45,7 @@ pub struct GatewayParts {
     /// Reads tickets.
     pub keyring: Keyring,
     /// Reads buyers.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// `[limits]`.
     pub limits: Arc<Limits>,
     /// The checks of `/readyz`.
@@ -75,8 +75,8 @@ pub(super) struct Caller {
     pub(super) lane: Arc<Lane>,
     /// The peer is a trusted proxy.
     pub(super) trusted: bool,
-    /// What limits of addresses count.
-    pub(super) address: IpAddr,
+    /// The other end of the connection.
+    pub(super) peer: IpAddr,
 }
 
 impl Gateway {
@@ -106,8 +106,8 @@ impl Gateway {
         let stop = self.parts.stop.clone();
         let make = |peer: SocketAddr| {
             let trusted = self.parts.identity.trusts(peer.ip());
-            let (gateway, lane, address) = (Arc::clone(&self), Arc::clone(&lane), peer.ip());
-            let caller = Caller { gateway, lane, trusted, address };
+            let (gateway, lane, peer) = (Arc::clone(&self), Arc::clone(&lane), peer.ip());
+            let caller = Caller { gateway, lane, trusted, peer };
             move |request: Request<Incoming>| {
                 let caller = caller.clone();
                 async move { Ok::<_, Infallible>(caller.answer(request).await) }

@@ -42,7 +42,7 @@ fn sale_name(path: &str) -> &str {
 impl Caller {
     /// `POST /v1/sales/{sale}/orders`.
     pub(super) async fn order(&self, head: &Parts, incoming: Incoming) -> Answer {
-        let known = match self.head(head) {
+        let known = match self.head(head).await {
             Ok(known) => known,
             Err(problem) => {
                 let name = sale_name(head.uri.path());
@@ -74,7 +74,7 @@ impl Caller {
         }
     }
 
-    fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
+    async fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
         let parts = &self.gateway.parts;
         if head.uri.query().is_some() {
             return Err(Problem::Malformed("an order call has no query"));
@@ -86,13 +86,13 @@ impl Caller {
         }
         order::media_type(&head.headers)?;
         let key = order::idempotency_key(&head.headers)?;
-        let buyer =
-            parts.identity.buyer(&head.headers, self.trusted).ok_or(Problem::UnknownBuyer)?;
+        let buyer = self.buyer(head).await?;
         let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
         if sale.terms().doc.purged {
             return Err(Problem::UnknownSale);
         }
-        parts.limits.order(&buyer, self.address).map_err(|limited| self.limited(limited))?;
+        let limited = parts.limits.order(&buyer, || self.client(head));
+        limited.map_err(|limited| self.limited(limited))?;
         let buyer_hash = sale.seal().buyer_hash(buyer.as_str());
         let holder = sale.is_holder(buyer_hash);
         let glance = self.glance(&sale, holder);
@@ -316,7 +316,8 @@ impl Caller {
 /// What an order call that ended so counts as; `None` for what is no decision about a sale's order.
 fn admission_of(problem: &Problem) -> Option<Admission> {
     Some(match problem {
-        Problem::UnknownBuyer => Admission::UnknownBuyer,
+        Problem::UnknownBuyer(_) => Admission::UnknownBuyer,
+        Problem::IdentityUnavailable { .. } => Admission::IdentityUnavailable,
         Problem::RateLimited { .. } => Admission::RateLimited,
         Problem::Overloaded { .. } => Admission::Overloaded,
         Problem::NotOpen { .. } => Admission::NotOpen,

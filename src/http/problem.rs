@@ -14,6 +14,7 @@ use hyper::header::{
 use super::answer::{Answer, NO_STORE, with_body};
 use crate::admission::{Limit, Limited};
 use crate::clock::Timestamp;
+use crate::identity::Challenge;
 use crate::sale::Rate;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -23,7 +24,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     Malformed(&'static str),
-    UnknownBuyer,
+    UnknownBuyer(Challenge),
+    IdentityUnavailable { retry_after: u64 },
     NotFound,
     MethodNotAllowed(&'static str),
     UnknownMethod,
@@ -58,11 +60,25 @@ impl Problem {
     fn parts(&self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::Malformed(detail) => (400, "malformed", "The request cannot be read", detail),
-            Self::UnknownBuyer => (
+            Self::UnknownBuyer(challenge) => (
                 401,
                 "unknown_buyer",
                 "The buyer is not known",
-                "send the request through the shop, which names the buyer",
+                match challenge {
+                    Challenge::Shop => "send the request through the shop, which names the buyer",
+                    Challenge::Token => {
+                        "log in at the shop and send its token: Authorization: Bearer TOKEN"
+                    }
+                    Challenge::BadToken => {
+                        "the token is not good or not any more: get a new one from the shop"
+                    }
+                },
+            ),
+            Self::IdentityUnavailable { .. } => (
+                503,
+                "identity_unavailable",
+                "Buyers cannot be known now",
+                "nothing was taken: try again later",
             ),
             Self::NotFound => {
                 (404, "not_found", "There is nothing at this path", "see GET /v1/sales")
@@ -201,7 +217,8 @@ impl Problem {
             Self::RateLimited { retry_after, .. }
             | Self::NotOpen { retry_after, .. }
             | Self::Overloaded { retry_after }
-            | Self::BacklogFull { retry_after } => Some(*retry_after),
+            | Self::BacklogFull { retry_after }
+            | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
             Self::Stopping | Self::InDoubt { .. } => Some(1),
             Self::Paused => Some(5),
             Self::LedgerUnavailable { .. } => Some(2),
@@ -215,9 +232,8 @@ impl Problem {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Self::UnknownBuyer => {
-                let challenge = HeaderValue::from_static("Forebay realm=\"shop\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
+            Self::UnknownBuyer(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, challenge.header());
             }
             Self::UnknownSale => {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
@@ -237,7 +253,10 @@ impl Problem {
             Self::InDoubt { key } => ("idempotency_key", key.clone().into()),
             Self::LedgerUnavailable { reason } => ("reason", reason.clone().into()),
             // Their details differ from one to the next.
-            Self::Malformed(_) | Self::NotImplemented(_) | Self::UnknownMethod => {
+            Self::Malformed(_)
+            | Self::NotImplemented(_)
+            | Self::UnknownMethod
+            | Self::UnknownBuyer(_) => {
                 return document(status, code, title, detail).to_string().into();
             }
             _ => return PREPARED.get(code).cloned().unwrap_or_default(),
@@ -289,7 +308,8 @@ fn samples() -> Vec<Problem> {
     let limited = Limited { policy: "", limit, wait: Duration::ZERO };
     vec![
         Problem::Malformed("see the detail of the answer"),
-        Problem::UnknownBuyer,
+        Problem::UnknownBuyer(Challenge::Shop),
+        Problem::IdentityUnavailable { retry_after: 0 },
         Problem::NotFound,
         Problem::MethodNotAllowed(""),
         Problem::NotImplemented("see the detail of the answer"),

@@ -30,6 +30,7 @@ admissions! {
     LimitReached = "limit_reached",
     BacklogFull = "backlog_full",
     UnknownBuyer = "unknown_buyer",
+    IdentityUnavailable = "identity_unavailable",
     Malformed = "malformed",
     LedgerUnavailable = "ledger_unavailable",
     InDoubt = "in_doubt",
