@@ -36,6 +36,7 @@ pub(super) enum Problem {
     SoldOut,
     LimitReached { ticket: Option<String> },
     BacklogFull { retry_after: u64 },
+    TooManyStreams { retry_after: u64 },
     LedgerUnavailable { reason: String },
     InDoubt { key: String },
 }
@@ -142,6 +143,12 @@ impl Problem {
                 "The limit of one buyer is reached",
                 "see the ticket that you have",
             ),
+            Self::TooManyStreams { .. } => (
+                503,
+                "too_many_streams",
+                "This gateway has no room for another stream",
+                "ask for the ticket itself, after its poll_after_ms or with ?wait=30",
+            ),
             Self::BacklogFull { .. } => (
                 503,
                 "backlog_full",
@@ -174,9 +181,9 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         let retry_after = match self {
-            Self::NotOpen { retry_after, .. } | Self::BacklogFull { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::NotOpen { retry_after, .. }
+            | Self::BacklogFull { retry_after }
+            | Self::TooManyStreams { retry_after } => Some(*retry_after),
             Self::Stopping | Self::InDoubt { .. } => Some(1),
             Self::Paused => Some(5),
             Self::LedgerUnavailable { .. } => Some(2),
@@ -255,6 +262,7 @@ pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
         Problem::SoldOut,
         Problem::LimitReached { ticket: None },
         Problem::BacklogFull { retry_after: 0 },
+        Problem::TooManyStreams { retry_after: 0 },
         Problem::LedgerUnavailable { reason: String::new() },
         Problem::InDoubt { key: String::new() },
     ];

@@ -3,9 +3,12 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::config::Timeouts;
+use super::takeover::Takeover;
 use crate::tasks::Stop;
 
 /// After an accept that failed for want of descriptors or memory.
@@ -58,6 +62,22 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    serve_taking(listener, bounds, stop, |peer, _| make(peer)).await;
+}
+
+/// The same, and what `make` gives may take connections over.
+pub(super) async fn serve_taking<M, S, F, B>(
+    listener: TcpListener,
+    bounds: Bounds,
+    stop: Stop,
+    make: M,
+) where
+    M: Fn(SocketAddr, Takeover<TcpStream>) -> S,
+    S: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let mut connections = JoinSet::new();
     let stopped = async {
         stop.pulled().await;
@@ -72,7 +92,9 @@ where
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer, permit)) => {
-                let served = connection(stream, make(peer), bounds.clone(), stop.clone());
+                let takeover = Takeover::new();
+                let answer = make(peer, takeover.clone());
+                let served = connection(stream, answer, takeover, bounds.clone(), stop.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(permit);
@@ -107,28 +129,48 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-async fn connection<S, F, B>(stream: TcpStream, answer: S, bounds: Bounds, stop: Stop)
-where
+async fn connection<S, F, B>(
+    stream: TcpStream,
+    answer: S,
+    takeover: Takeover<TcpStream>,
+    bounds: Bounds,
+    stop: Stop,
+) where
     S: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let served = http1::Builder::new()
+    let mut served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.idle)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        biased;
-        ended = served.as_mut() => ended,
-        () = stop.pulled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
+        .serve_connection(TokioIo::new(takeover.over(stream)), service_fn(answer));
+    let next = {
+        let stopping = stop.pulled();
+        tokio::pin!(stopping);
+        let mut told = false;
+        poll_fn(|cx| {
+            let mut served = Pin::new(&mut served);
+            if !told && stopping.as_mut().poll(cx).is_ready() {
+                told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            match served.poll(cx) {
+                Poll::Ready(ended) => Poll::Ready(Err(ended)),
+                Poll::Pending => {
+                    takeover.taken().map_or(Poll::Pending, |next| Poll::Ready(Ok(next)))
+                }
+            }
+        })
+        .await
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+    match next {
+        Ok(next) => {
+            let socket = served.into_parts().io.into_inner().into_inner();
+            next(socket).await;
+        }
+        Err(Err(error)) => tracing::debug!(%error, "a connection ended"),
+        Err(Ok(())) => {}
     }
 }
