@@ -8,6 +8,7 @@ mod pace;
 mod plant;
 mod speed;
 mod verify;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -43,6 +44,8 @@ pub enum Name {
     Pace,
     /// The verifier finds nothing in an honest sale, and every sabotage of the store
     Verify,
+    /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
+    Waiting,
     /// What an order costs beside bare hyper
     Speed,
 }
@@ -105,6 +108,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
     }
     let ended = checks.ended();
