@@ -4,7 +4,14 @@
 //! ledger, so that a known key is never told no (L8). What memory knows comes from the ledger's tail, in tail
 //! order: whoever knows "sold out" or "closed" already knows every holder that came before it.
 //!
-//! Token buckets (`[limits]`, `admit_rate`) come before the phases, and are not built yet.
+//! Token buckets: those of buyers and addresses ([`Limits`]) come before the phases and bind holders too; those
+//! of the gateway and the sale protect what is behind them, and ask only of buyers who are not holders.
+
+mod buckets;
+mod limits;
+
+pub use buckets::{Bucket, KeyedBuckets, Limit, Limited};
+pub use limits::{Config, Limits};
 
 use crate::clock::Timestamp;
 use crate::order::ItemLine;
@@ -36,17 +43,23 @@ pub enum Refusal {
     Stopping,
     /// 503: an operator stopped the intake.
     Paused,
+    /// 503: the gateway's or the sale's bucket is empty.
+    Overloaded(Limited),
     /// 409.
     SoldOut,
     /// 409: more in one order than a buyer may have.
     AboveLimit,
 }
 
-/// Refuses by the head alone, in the order of DESIGN section 3.
+/// Refuses by the head alone, in the order of DESIGN section 3. `permit` takes from the buckets of the gateway
+/// and the sale; it is asked only of calls that nothing before it refuses.
 ///
 /// # Errors
 /// The first refusal that applies.
-pub fn by_head(glance: &Glance) -> Result<(), Refusal> {
+pub fn by_head(
+    glance: &Glance,
+    permit: impl FnOnce() -> Result<(), Limited>,
+) -> Result<(), Refusal> {
     if glance.holder {
         return Ok(());
     }
@@ -61,6 +74,7 @@ pub fn by_head(glance: &Glance) -> Result<(), Refusal> {
     if glance.intake == Intake::Paused {
         return Err(Refusal::Paused);
     }
+    permit().map_err(Refusal::Overloaded)?;
     if glance.sold_out && glance.intake == Intake::Open {
         return Err(Refusal::SoldOut);
     }
@@ -89,6 +103,7 @@ pub fn by_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sale::Rate;
 
     const OPEN: Glance = Glance {
         holder: false,
@@ -114,9 +129,23 @@ mod tests {
             (Glance { intake: Intake::Paused, sold_out: true, ..OPEN }, Err(Refusal::Paused)),
         ];
         for (glance, expected) in rows {
-            assert_eq!(by_head(&glance), expected, "{glance:?}");
+            assert_eq!(by_head(&glance, || Ok(())), expected, "{glance:?}");
             let holder = Glance { holder: true, ..glance };
-            assert_eq!(by_head(&holder), Ok(()), "a holder is asked of the ledger: {glance:?}");
+            let asked = by_head(&holder, || panic!("a holder takes no permit"));
+            assert_eq!(asked, Ok(()), "a holder is asked of the ledger: {glance:?}");
+        }
+    }
+
+    #[test]
+    fn a_permit_is_asked_after_the_phases_and_before_the_latch() {
+        let limit = Limit::new(Rate::per_second(1), 1).unwrap();
+        let limited = Limited { policy: "sale", limit, wait: std::time::Duration::ZERO };
+        let refused = Err(Refusal::Overloaded(limited));
+        assert_eq!(by_head(&OPEN, || Err(limited)), refused);
+        assert_eq!(by_head(&Glance { sold_out: true, ..OPEN }, || Err(limited)), refused);
+        for intake in [LATER, Intake::Closed, Intake::Paused] {
+            let early = by_head(&Glance { intake, ..OPEN }, || panic!("no permit is taken"));
+            assert!(early.is_err(), "{intake:?}");
         }
     }
 

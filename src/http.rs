@@ -5,6 +5,7 @@
 pub mod admin;
 mod answer;
 mod body;
+mod buyer;
 pub mod config;
 mod gateway;
 mod lane;

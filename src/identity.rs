@@ -1,68 +1,114 @@
-//! Who the buyer is. Mode `header`: the shop's proxy says so, and only proxies that are trusted are believed.
+//! Who the buyer is, and where a request comes from.
+//!
+//! Mode `header`: the shop's proxy says so, and only proxies that are trusted are believed. Mode `jwt`: he brings
+//! a token that the shop signed. Mode `forward`: the shop is asked. A body never names a buyer.
 
+mod address;
+mod bearer;
+mod config;
+mod forward;
+mod jwt;
+mod meters;
 mod network;
+mod remembered;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
+use bearer::Bearer;
+pub use config::{BadSetting, BadUrl, Config, Means, Mode, Url};
+use forward::Forward;
+pub use forward::Question;
+use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, HeaderValue};
+pub use jwt::{Algorithm, BadKeys, Keys, Tokens};
 pub use network::{BadNetwork, Network};
-use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
+use crate::clock::SharedClock;
 use crate::order::Buyer;
-
-/// `[identity]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// How a buyer is known.
-    pub mode: Mode,
-    /// The header that names him.
-    #[serde(with = "header_name")]
-    pub header: HeaderName,
-}
-
-/// How a buyer is known. `jwt` and `forward` are not built yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// A trusted proxy sets a header.
-    #[default]
-    Header,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { mode: Mode::Header, header: HeaderName::from_static("x-buyer-id") }
-    }
-}
-
-mod header_name {
-    use hyper::header::HeaderName;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(name: &HeaderName, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(name.as_str())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderName, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(|_| serde::de::Error::custom("not a header's name"))
-    }
-}
+use crate::tasks::Check;
 
 /// Reads identities. What comes of a peer that is not trusted counts as absent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Identity {
-    header: HeaderName,
     trusted: Vec<Network>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Header(HeaderName),
+    Bearer(Box<Bearer>),
+    Forward(Forward),
+}
+
+/// Who sent a request.
+pub enum Who {
+    /// This buyer.
+    Known(Buyer),
+    /// Nobody who may order.
+    Refused(Refusal),
+    /// The shop is asked. The question goes on when nobody waits for it any more.
+    Asking(BoxFuture<'static, Result<Buyer, Refusal>>),
+}
+
+/// Why a request has no buyer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It bears nothing that names one.
+    Unknown(Challenge),
+    /// Nobody could be asked now.
+    Unavailable,
+}
+
+impl Refusal {
+    const UNKNOWN: Self = Self::Unknown(Challenge::Shop);
+}
+
+/// What a client that is not known is told to bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// The shop's own login.
+    Shop,
+    /// A token.
+    Token,
+    /// Another token than the one that it brought (RFC 6750).
+    BadToken,
+}
+
+impl Challenge {
+    /// The value of `WWW-Authenticate`.
+    #[must_use]
+    pub fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Shop => "Forebay realm=\"shop\"",
+            Self::Token => "Bearer realm=\"shop\"",
+            Self::BadToken => "Bearer realm=\"shop\", error=\"invalid_token\"",
+        })
+    }
 }
 
 impl Identity {
-    /// Believes `trusted_proxies` about the header of `config`.
+    /// Knows buyers by `means` and believes `trusted_proxies` about their clients. Tokens expire by the wall time
+    /// of `clock`. Questions to the shop run on `runtime`.
     #[must_use]
-    pub fn new(config: &Config, trusted_proxies: &[Network]) -> Self {
-        Self { header: config.header.clone(), trusted: trusted_proxies.to_vec() }
+    pub fn new(
+        means: Means,
+        trusted_proxies: &[Network],
+        clock: SharedClock,
+        runtime: &Handle,
+    ) -> Self {
+        let way = match means {
+            Means::Header(name) => Way::Header(name),
+            Means::Jwt(tokens) => Way::Bearer(Box::new(Bearer::new(tokens, clock))),
+            Means::Forward(question) => {
+                Way::Forward(Forward::new(question, clock, runtime.clone()))
+            }
+        };
+        Self { trusted: trusted_proxies.to_vec(), way }
     }
 
     /// Whether the peer's word about its clients counts; asked once a connection.
@@ -71,57 +117,64 @@ impl Identity {
         self.trusted.iter().any(|network| network.holds(peer))
     }
 
-    /// The buyer of a request. `None` when there is none, when he breaks the rules of a name, or when two
-    /// headers name one.
+    /// The address of the client: the peer's, or behind trusted proxies the right-most entry of `Forwarded` or
+    /// `X-Forwarded-For` that is not theirs. Where the two differ or cannot be read it is the peer's, so a limit
+    /// by address must hold for proxies too. IPv4 is always in its own form.
     #[must_use]
-    pub fn buyer(&self, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
-        if !trusted {
-            return None;
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        address::client(peer, headers, &self.trusted)
+    }
+
+    /// Who sent a request; `trusted` is what [`Self::trusts`] said of its peer.
+    #[must_use]
+    pub fn who(&self, headers: &HeaderMap, trusted: bool) -> Who {
+        let known = match &self.way {
+            Way::Header(name) => by_header(name, headers, trusted).ok_or(Refusal::UNKNOWN),
+            Way::Bearer(bearer) => bearer.buyer(headers),
+            Way::Forward(forward) => return forward.who(headers),
+        };
+        known.map_or_else(Who::Refused, Who::Known)
+    }
+
+    /// The buyer as far as he can be told without asking anybody.
+    #[must_use]
+    pub fn at_hand(&self, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
+        match &self.way {
+            Way::Header(name) => by_header(name, headers, trusted),
+            Way::Bearer(bearer) => bearer.buyer(headers).ok(),
+            Way::Forward(forward) => forward.remembered(headers),
         }
-        let mut named = headers.get_all(&self.header).iter();
-        let first = named.next()?;
-        if named.next().is_some() {
-            return None;
+    }
+
+    /// Whether the shop can be asked, where it is asked at all.
+    #[must_use]
+    pub fn check(&self) -> Option<Check> {
+        match &self.way {
+            Way::Header(_) | Way::Bearer(_) => None,
+            Way::Forward(forward) => Some(forward.check()),
         }
-        Buyer::new(first.as_bytes()).ok()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn identity() -> Identity {
-        Identity::new(&Config::default(), &["127.0.0.0/8".parse().unwrap()])
+/// `None` when there is none, when he breaks the rules of a name, or when two headers name one.
+fn by_header(name: &HeaderName, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
+    if !trusted {
+        return None;
     }
+    let mut named = headers.get_all(name).iter();
+    let first = named.next()?;
+    if named.next().is_some() {
+        return None;
+    }
+    Buyer::new(first.as_bytes()).ok()
+}
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut map = HeaderMap::new();
-        for (name, value) in pairs {
-            map.append(*name, value.parse().unwrap());
+impl std::fmt::Debug for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Known(buyer) => f.debug_tuple("Known").field(buyer).finish(),
+            Self::Refused(refusal) => f.debug_tuple("Refused").field(refusal).finish(),
+            Self::Asking(_) => f.write_str("Asking"),
         }
-        map
-    }
-
-    #[test]
-    fn only_one_header_of_a_trusted_peer_counts() {
-        let who = |pairs, trusted| identity().buyer(&headers(pairs), trusted);
-        assert_eq!(who(&[("x-buyer-id", "a")], true).unwrap().as_str(), "a");
-        assert_eq!(who(&[("x-buyer-id", "a")], false), None);
-        assert_eq!(who(&[("x-buyer-id", "a"), ("x-buyer-id", "a")], true), None);
-        assert_eq!(who(&[("x_buyer_id", "a")], true), None);
-        assert_eq!(who(&[("x-buyer-id", "")], true), None);
-        assert_eq!(who(&[], true), None);
-    }
-
-    #[test]
-    fn peers_are_trusted_by_network() {
-        assert!(identity().trusts("127.9.9.9".parse().unwrap()));
-        assert!(
-            identity().trusts("::ffff:127.0.0.1".parse().unwrap()),
-            "an IPv4 peer of an IPv6 socket"
-        );
-        assert!(!identity().trusts("10.0.0.1".parse().unwrap()));
-        assert!(!identity().trusts("::1".parse().unwrap()));
     }
 }

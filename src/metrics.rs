@@ -75,6 +75,9 @@ metrics_table! {
     LEDGER_FSYNC_DURATION = "forebay_ledger_fsync_duration_seconds", Kind::Histogram(SYNC), [], "One commit's fdatasync.";
     TICKET_POLLS = "forebay_ticket_polls_total", Kind::Counter, [], "Reads of tickets.";
     TICKET_STREAMS = "forebay_ticket_streams", Kind::Gauge, [], "Open ticket streams.";
+    IDENTITY_TOKENS = "forebay_identity_tokens_total", Kind::Counter, ["outcome"], "Tokens by what was found; mode jwt.";
+    IDENTITY_LOOKUPS = "forebay_identity_lookups_total", Kind::Counter, ["outcome"], "Credentials by where their answer came from: remembered, joined (somebody asked already), asked, refused (too many questions); mode forward.";
+    IDENTITY_REQUEST_DURATION = "forebay_identity_request_duration_seconds", Kind::Histogram(FAST), ["outcome"], "Questions to the shop who a buyer is, their turn included; mode forward.";
     LIMITER_KEYS = "forebay_limiter_keys", Kind::Gauge, [], "Keys that the rate limits remember.";
     INVARIANT_VIOLATIONS = "forebay_invariant_violations_total", Kind::Counter, ["law"], "Findings of the verifier; anything above 0 is an incident.";
     CONFIG_RELOAD_OK = "forebay_config_last_reload_successful", Kind::Gauge, [], "1 when the settings in force are those of the last reload.";

@@ -181,7 +181,7 @@ impl Watch {
         let Snapshot { tail, sales, drain } = self.ledger.snapshot().await?;
         let mut loaded = Sales::default();
         for snapshot in sales {
-            let Some(view) = SaleView::of(snapshot, &self.keyring) else { continue };
+            let Some(view) = SaleView::of(snapshot, &self.keyring, &self.clock) else { continue };
             loaded.put(Arc::new(view));
         }
         self.sales.store(Arc::new(loaded));
@@ -204,8 +204,8 @@ impl Watch {
                 TailEvent::Sale(doc) => {
                     let known = self.sale_by_no(doc.sale_no);
                     if let Some(known) = known {
-                        known.amended(doc);
-                    } else if let Some(view) = SaleView::made(doc, &self.keyring) {
+                        known.amended(doc, &self.clock);
+                    } else if let Some(view) = SaleView::made(doc, &self.keyring, &self.clock) {
                         self.change(|sales| sales.put(Arc::new(view)));
                     }
                 }

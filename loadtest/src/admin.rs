@@ -159,11 +159,30 @@ impl Admin {
         limit: Option<u64>,
     ) -> anyhow::Result<()> {
         let terms = json!({
-            "opens_at": null, "closes_at": null, "limit_per_buyer": limit,
-            "payment_window_ms": null, "admit_rate": null, "drain_rate": null,
-            "items": [{ "sku": sku, "stock": stock }],
+            "limit_per_buyer": limit, "items": [{ "sku": sku, "stock": stock }],
         });
         self.ask(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&terms)).await.map(drop)
+    }
+
+    /// The same with a rate at which each gateway lets order calls through, and no limit of a buyer.
+    pub async fn create_limited_sale(
+        &self,
+        sale: &str,
+        sku: &str,
+        stock: u64,
+        admit_rate: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let terms = json!({ "admit_rate": admit_rate, "items": [{ "sku": sku, "stock": stock }] });
+        self.ask(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(&terms)).await.map(drop)
+    }
+
+    /// The value of a metric that has no labels.
+    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+        let token = self.token.as_deref();
+        let reply = call(&self.target, Method::GET, "/metrics", token, None).await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.with_context(|| format!("there is no metric {name}"))?.parse().context("a number")
     }
 
     /// Puts units in, once however often it is called with this operation.

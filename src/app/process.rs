@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use super::StartError;
 use super::admin;
@@ -19,6 +20,7 @@ use super::sales;
 use super::sockets::Bound;
 use super::upkeep;
 use super::verifier::RunningVerifier;
+use crate::admission::Limits;
 use crate::clock::SharedClock;
 use crate::config::Settings;
 use crate::drain;
@@ -195,9 +197,23 @@ impl Process {
         let mut config = settings.public.clone();
         config.limits.connections = connections;
         let threads = public::threads(config.threads);
+        let limits = Arc::new(Limits::new(&settings.limits, clock));
+        self.control.until_stop("limits", upkeep::limits(Arc::clone(&limits)));
+        let identity = Arc::new(Identity::new(
+            settings.identity.clone(),
+            &config.trusted_proxies,
+            Arc::clone(clock),
+            &Handle::current(),
+        ));
+        if identity.check().is_some() {
+            let identity = Arc::clone(&identity);
+            self.readiness
+                .add(move || identity.check().expect("a mode that asks always has a check"));
+        }
         let gateway = Gateway::new(GatewayParts {
-            identity: Identity::new(&settings.identity, &config.trusted_proxies),
+            identity,
             config,
+            limits,
             ledger: Arc::clone(&self.engines.ledger),
             watch,
             keyring: self.engines.keyring.clone(),

@@ -1,18 +1,35 @@
 //! Small things that must be done now and then: metrics folded, old sales purged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::recorder;
+use crate::admission::Limits;
 use crate::clock::micros;
 use crate::config::Retention;
 use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
+use crate::metrics::LIMITER_KEYS;
 
 /// How often the ledger is asked to purge what is past its retention.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// How often keys of rate limits are forgotten that need not be remembered.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Keeps the memory of the rate limits small, away from the threads that take orders.
+pub(super) async fn limits(limits: Arc<Limits>) {
+    let keys = metrics::gauge!(LIMITER_KEYS);
+    keys.set(0.0);
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        #[expect(clippy::cast_precision_loss, reason = "a few million at the most")]
+        keys.set(limits.sweep() as f64);
+    }
+}
 
 /// Folds the observations of histograms, so that they take no memory when nobody scrapes.
 pub(super) async fn metrics(handle: PrometheusHandle) {

@@ -189,6 +189,9 @@ pub(super) struct PutSale {
     /// Units that one buyer may hold; no limit if left out.
     #[arg(long = "limit", value_name = "UNITS")]
     pub(super) limit_per_buyer: Option<u64>,
+    /// Order calls that each gateway lets through to the ledger, such as 5000/s.
+    #[arg(long, value_name = "RATE")]
+    pub(super) admit_rate: Option<Rate>,
     /// This sale's cap at the drain, such as 100/s.
     #[arg(long, value_name = "RATE")]
     pub(super) drain_rate: Option<Rate>,

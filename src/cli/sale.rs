@@ -106,6 +106,7 @@ fn put(put: &PutSale) -> Outcome {
         "opens_at": put.opens_at,
         "closes_at": put.closes_at,
         "limit_per_buyer": put.limit_per_buyer,
+        "admit_rate": put.admit_rate,
         "drain_rate": put.drain_rate,
         "items": items.collect::<Vec<_>>(),
     });

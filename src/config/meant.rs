@@ -20,6 +20,7 @@ use super::sale;
 use super::sale::ConfiguredSale;
 use super::secrets;
 use super::source::Source;
+use crate::admission;
 use crate::drain;
 use crate::http::admin::Access;
 use crate::http::admin::Tokens;
@@ -27,6 +28,7 @@ use crate::http::config::AdminListener;
 use crate::http::config::Public;
 use crate::http::config::Queue;
 use crate::identity;
+use crate::identity::Algorithm;
 use crate::order::TicketKey;
 
 /// Settings that were checked whole.
@@ -38,8 +40,10 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Which operators may.
     pub admin_access: Access,
-    /// Who a buyer is.
-    pub identity: identity::Config,
+    /// How buyers are known.
+    pub identity: identity::Means,
+    /// How often buyers and addresses may ask.
+    pub limits: admission::Config,
     /// How much may wait.
     pub queue: Queue,
     /// Keys that sign tickets, beside the ledger's own.
@@ -77,6 +81,7 @@ pub(super) fn check(
     }
     relations.ports(said.public.listen, said.admin.listen);
     let admin_access = relations.admin_access(&said.admin);
+    let identity = relations.identity(&said.identity);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
     let sales = sale::checked(sales, source, relations.findings);
     for (span, sale) in &sales {
@@ -88,7 +93,8 @@ pub(super) fn check(
         public: said.public,
         admin: said.admin.listen,
         admin_access: admin_access?,
-        identity: said.identity,
+        identity: identity?,
+        limits: said.limits,
         queue: said.queue,
         ticket_keys,
         ledger: said.ledger,
@@ -150,6 +156,21 @@ impl Relations<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    /// How buyers are known; `None` when that was refused.
+    fn identity(&mut self, identity: &identity::Config) -> Option<identity::Means> {
+        if let (Some(file), Some(Algorithm::Hs256)) = (&identity.key_file, identity.algorithm) {
+            self.private("identity.key_file", file);
+        }
+        let found = match identity.means() {
+            Ok(means) => return Some(means),
+            Err(found) => found,
+        };
+        for bad in found {
+            self.broken(&bad.keys, &bad.text);
+        }
+        None
     }
 
     /// The keys of `[tickets] key_files`, each id once.

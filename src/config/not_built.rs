@@ -3,50 +3,21 @@
 use toml::de::DeValue;
 
 /// Sections and keys; what lies below them is not built either.
-const KEYS: [&str; 18] = [
-    "shop",
-    "intercept",
-    "consumer",
-    "identity.algorithm",
-    "identity.key_file",
-    "identity.issuer",
-    "identity.audience",
-    "identity.leeway",
-    "identity.url",
-    "identity.cache",
-    "identity.rate",
-    "identity.max_in_flight",
-    "limits.per_address_burst",
-    "limits.gateway_burst",
-    "ledger.redis",
-    "store.mysql",
-    "store.http",
-    "drain.floor",
-];
+const KEYS: [&str; 7] =
+    ["shop", "intercept", "consumer", "ledger.redis", "store.mysql", "store.http", "drain.floor"];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 11] = [
+const ONLY: [(&str, &[&str]); 5] = [
     ("public.limits.connections_per_address", &["off"]),
     ("public.limits.streams", &["20000"]),
-    ("identity.mode", &["header"]),
-    ("limits.per_buyer", OFF),
-    ("limits.per_buyer_burst", &["10"]),
-    ("limits.per_address", OFF),
-    ("limits.gateway", OFF),
-    ("limits.polls_per_address", OFF),
     ("drain.adaptive", &["false"]),
     ("ledger.engine", &["embedded"]),
     ("store.kind", &["simulated"]),
 ];
 
-const OFF: &[&str] = &["off", "unlimited"];
-
 /// Other values that the design names for a key; what it does not name is a mistake and left to the key's type.
-const NAMED: [(&str, &[&str]); 3] = [
-    ("identity.mode", &["jwt", "forward"]),
-    ("ledger.engine", &["redis"]),
-    ("store.kind", &["mysql", "http"]),
-];
+const NAMED: [(&str, &[&str]); 2] =
+    [("ledger.engine", &["redis"]), ("store.kind", &["mysql", "http"])];
 
 /// Why a key is refused; `None` when this version may have it.
 pub(super) fn key(path: &str) -> Option<String> {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::log::Log;
+use crate::admission;
 use crate::drain;
 use crate::http::config::AdminListener;
-use crate::http::config::Limits;
 use crate::http::config::Public;
 use crate::http::config::Queue;
 use crate::identity;
@@ -23,7 +23,7 @@ pub(super) struct Said {
     pub(super) admin: AdminListener,
     pub(super) identity: identity::Config,
     pub(super) tickets: Tickets,
-    pub(super) limits: Limits,
+    pub(super) limits: admission::Config,
     pub(super) ledger: Ledger,
     pub(super) queue: Queue,
     pub(super) drain: drain::Config,

@@ -35,7 +35,7 @@ pub(super) fn keys() -> Vec<String> {
 }
 
 /// Keys of a sale that are not built yet.
-pub(super) const NOT_BUILT: [&str; 2] = ["payment_window_ms", "admit_rate"];
+pub(super) const NOT_BUILT: [&str; 1] = ["payment_window_ms"];
 
 /// Checks each `[[sale]]` and gives those that are right, with the spans of their headers.
 pub(super) fn checked(

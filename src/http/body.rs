@@ -1,5 +1,6 @@
 //! Reads the body of a request up to a bound, in bounded time.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,7 +28,27 @@ pub(super) async fn read(body: Incoming, max: usize, within: Duration) -> Result
     if body.size_hint().lower() > max as u64 {
         return Err(BadBody::TooLarge);
     }
-    tokio::time::timeout(within, collect(body, max)).await.unwrap_or(Err(BadBody::Slow))
+    bounded(within, collect(body, max)).await.unwrap_or(Err(BadBody::Slow))
+}
+
+/// Reads within a time, `None` beyond it. A body that came with its head is handed over when it is asked for a
+/// second time; only one that did not is worth a timer.
+async fn bounded<T>(within: Duration, reading: impl Future<Output = T>) -> Option<T> {
+    let mut reading = std::pin::pin!(reading);
+    let mut asked = false;
+    let at_once = std::future::poll_fn(|context| match reading.as_mut().poll(context) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
+        Poll::Pending if !asked => {
+            asked = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    });
+    match at_once.await {
+        Some(read) => Some(read),
+        None => tokio::time::timeout(within, reading).await.ok(),
+    }
 }
 
 async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, BadBody> {
@@ -73,5 +94,5 @@ pub(super) async fn drain(mut body: Incoming, within: Duration) -> bool {
         }
         true
     };
-    tokio::time::timeout(within, all).await.unwrap_or(false)
+    bounded(within, all).await.unwrap_or(false)
 }

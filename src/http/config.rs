@@ -1,4 +1,4 @@
-//! `[public]`, `[admin]`, `[limits]` and `[queue]`.
+//! `[public]`, `[admin]` and `[queue]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Network;
-use crate::sale::Rate;
 use crate::units::{Size, Span};
 
 /// `[public]`: the listener of buyers.
@@ -84,28 +83,6 @@ pub struct AdminListener {
     pub metrics_open: bool,
 }
 
-/// `[limits]`: rate limits. Not built yet: only `off` and `unlimited`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Order calls of one buyer.
-    pub per_buyer: Rate,
-    /// Its burst.
-    pub per_buyer_burst: u32,
-    /// Calls of one address.
-    pub per_address: Rate,
-    /// Its burst.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_address_burst: Option<u32>,
-    /// Order calls of the whole gateway.
-    pub gateway: Rate,
-    /// Its burst.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway_burst: Option<u32>,
-    /// Reads of tickets of one address.
-    pub polls_per_address: Rate,
-}
-
 /// `[queue]`: how much may wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -163,20 +140,6 @@ impl Default for AdminListener {
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            per_buyer: Rate::Unlimited,
-            per_buyer_burst: 10,
-            per_address: Rate::Unlimited,
-            per_address_burst: None,
-            gateway: Rate::Unlimited,
-            gateway_burst: None,
-            polls_per_address: Rate::Unlimited,
-        }
-    }
-}
-
 impl Default for Queue {
     fn default() -> Self {
         Self { max_wait: seconds(60), capacity: 1_000_000, memory: Size(1 << 30) }
@@ -185,22 +148,4 @@ impl Default for Queue {
 
 const fn seconds(count: u64) -> Span {
     Span(Duration::from_secs(count))
-}
-
-impl Limits {
-    /// The names of limits that are set and not built yet.
-    #[must_use]
-    pub fn not_built(&self) -> Vec<&'static str> {
-        let rates = [
-            ("per_buyer", self.per_buyer),
-            ("per_address", self.per_address),
-            ("gateway", self.gateway),
-            ("polls_per_address", self.polls_per_address),
-        ];
-        rates
-            .into_iter()
-            .filter(|(_, rate)| *rate != Rate::Unlimited)
-            .map(|(name, _)| name)
-            .collect()
-    }
 }

@@ -1,7 +1,7 @@
 //! The public listener: routes, and what every request passes.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use super::problem::{self, Problem};
 use super::sales::Pages;
 use super::serve::{Bounds, serve};
 use super::tickets::Outcomes;
+use crate::admission::Limits;
 use crate::clock::SharedClock;
 use crate::identity::Identity;
 use crate::ledger::SharedLedger;
@@ -44,7 +45,9 @@ pub struct GatewayParts {
     /// Reads tickets.
     pub keyring: Keyring,
     /// Reads buyers.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
+    /// `[limits]`.
+    pub limits: Arc<Limits>,
     /// The checks of `/readyz`.
     pub readiness: Readiness,
     /// Phases go by its wall time.
@@ -72,6 +75,8 @@ pub(super) struct Caller {
     pub(super) lane: Arc<Lane>,
     /// The peer is a trusted proxy.
     pub(super) trusted: bool,
+    /// The other end of the connection.
+    pub(super) peer: IpAddr,
 }
 
 impl Gateway {
@@ -101,7 +106,8 @@ impl Gateway {
         let stop = self.parts.stop.clone();
         let make = |peer: SocketAddr| {
             let trusted = self.parts.identity.trusts(peer.ip());
-            let caller = Caller { gateway: Arc::clone(&self), lane: Arc::clone(&lane), trusted };
+            let (gateway, lane, peer) = (Arc::clone(&self), Arc::clone(&lane), peer.ip());
+            let caller = Caller { gateway, lane, trusted, peer };
             move |request: Request<Incoming>| {
                 let caller = caller.clone();
                 async move { Ok::<_, Infallible>(caller.answer(request).await) }

@@ -21,9 +21,9 @@ pub(super) enum Route {
 const ROUTES: [&str; 5] = ["orders", "tickets", "sales", "probes", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 /// Every status that the listener answers; the last stands for all others.
-const CODES: [u16; 20] = [
-    200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 501, 503,
-    0,
+const CODES: [u16; 21] = [
+    200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 501,
+    503, 0,
 ];
 
 /// Handles of the public listener.

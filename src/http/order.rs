@@ -76,7 +76,8 @@ pub(super) fn parse(body: &Bytes, sale: &Forsale) -> Result<Asked, Problem> {
     })?;
     let payload = match read.payload {
         Some(raw) if raw.get().len() > PAYLOAD_MAX => return Err(Problem::TooLarge),
-        Some(raw) => body.slice_ref(raw.get().as_bytes()),
+        // A copy, so that the connection can read its next request into the buffer of this one.
+        Some(raw) => Bytes::copy_from_slice(raw.get().as_bytes()),
         None => Bytes::new(),
     };
     if read.lines.is_empty() || read.lines.len() > LINES_MAX {

@@ -14,7 +14,7 @@ use super::body::{self, BadBody, ORDER_MAX};
 use super::gateway::Caller;
 use super::order::{self, Asked};
 use super::problem::Problem;
-use crate::admission::{self, Glance, Refusal};
+use crate::admission::{self, Glance, Limited, Refusal};
 use crate::clock::Timestamp;
 use crate::ledger::{FaultKind, Receipt, Reserve, Reserved};
 use crate::order::{Buyer, State};
@@ -42,7 +42,7 @@ fn sale_name(path: &str) -> &str {
 impl Caller {
     /// `POST /v1/sales/{sale}/orders`.
     pub(super) async fn order(&self, head: &Parts, incoming: Incoming) -> Answer {
-        let known = match self.head(head) {
+        let known = match self.head(head).await {
             Ok(known) => known,
             Err(problem) => {
                 let name = sale_name(head.uri.path());
@@ -74,7 +74,7 @@ impl Caller {
         }
     }
 
-    fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
+    async fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
         let parts = &self.gateway.parts;
         if head.uri.query().is_some() {
             return Err(Problem::Malformed("an order call has no query"));
@@ -86,16 +86,19 @@ impl Caller {
         }
         order::media_type(&head.headers)?;
         let key = order::idempotency_key(&head.headers)?;
-        let buyer =
-            parts.identity.buyer(&head.headers, self.trusted).ok_or(Problem::UnknownBuyer)?;
+        let buyer = self.buyer(head).await?;
         let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
         if sale.terms().doc.purged {
             return Err(Problem::UnknownSale);
         }
+        let limited = parts.limits.order(&buyer, || self.client(head));
+        limited.map_err(|limited| self.limited(limited))?;
         let buyer_hash = sale.seal().buyer_hash(buyer.as_str());
         let holder = sale.is_holder(buyer_hash);
         let glance = self.glance(&sale, holder);
-        admission::by_head(&glance).map_err(|refusal| self.refused(refusal))?;
+        // The sale's own first: one that is flooded takes nothing from the others.
+        let permit = || sale.terms().permit().and_then(|()| parts.limits.gateway());
+        admission::by_head(&glance, permit).map_err(|refusal| self.refused(refusal))?;
         let key = key.unwrap_or_else(|| Cow::Owned(self.own_key().into_bytes()));
         Ok(Head { sale, buyer, buyer_hash, holder, key })
     }
@@ -126,9 +129,21 @@ impl Caller {
             Refusal::Closed => Problem::Closed,
             Refusal::Stopping => Problem::Stopping,
             Refusal::Paused => Problem::Paused,
+            // Everybody who was refused now waits for the same permits: they come back spread out.
+            Refusal::Overloaded(limited) => {
+                let seconds = limited.wait.as_secs() + 1;
+                let retry_after = seconds + self.gateway.random() % 3;
+                Problem::Overloaded { retry_after }
+            }
             Refusal::SoldOut => Problem::SoldOut,
             Refusal::AboveLimit => Problem::LimitReached { ticket: None },
         }
+    }
+
+    /// The wait is true: nobody else takes from this bucket.
+    pub(super) fn limited(&self, limited: Limited) -> Problem {
+        let seconds = limited.wait.as_secs() + u64::from(limited.wait.subsec_nanos() > 0);
+        Problem::RateLimited { limited, retry_after: self.gateway.jittered(seconds) }
     }
 
     fn not_open(&self, opens_at: Timestamp) -> Problem {
@@ -301,7 +316,10 @@ impl Caller {
 /// What an order call that ended so counts as; `None` for what is no decision about a sale's order.
 fn admission_of(problem: &Problem) -> Option<Admission> {
     Some(match problem {
-        Problem::UnknownBuyer => Admission::UnknownBuyer,
+        Problem::UnknownBuyer(_) => Admission::UnknownBuyer,
+        Problem::IdentityUnavailable { .. } => Admission::IdentityUnavailable,
+        Problem::RateLimited { .. } => Admission::RateLimited,
+        Problem::Overloaded { .. } => Admission::Overloaded,
         Problem::NotOpen { .. } => Admission::NotOpen,
         Problem::Closed => Admission::Closed,
         Problem::Stopping => Admission::Stopping,

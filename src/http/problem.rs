@@ -1,19 +1,31 @@
 //! Refusals of the public listener (RFC 9457): the one place where a cause becomes a status and a code.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
 use super::answer::{Answer, NO_STORE, with_body};
+use crate::admission::{Limit, Limited};
 use crate::clock::Timestamp;
+use crate::identity::Challenge;
+use crate::sale::Rate;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// Why a request is refused. Each has a stable code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     Malformed(&'static str),
-    UnknownBuyer,
+    UnknownBuyer(Challenge),
+    IdentityUnavailable { retry_after: u64 },
     NotFound,
     MethodNotAllowed(&'static str),
     UnknownMethod,
@@ -29,10 +41,12 @@ pub(super) enum Problem {
     UnknownSku,
     BadQuantity,
     KeyReused,
+    RateLimited { limited: Limited, retry_after: u64 },
     NotOpen { opens_at: Timestamp, retry_after: u64 },
     Closed,
     Stopping,
     Paused,
+    Overloaded { retry_after: u64 },
     SoldOut,
     LimitReached { ticket: Option<String> },
     BacklogFull { retry_after: u64 },
@@ -46,11 +60,25 @@ impl Problem {
     fn parts(&self) -> (u16, &'static str, &'static str, &'static str) {
         match self {
             Self::Malformed(detail) => (400, "malformed", "The request cannot be read", detail),
-            Self::UnknownBuyer => (
+            Self::UnknownBuyer(challenge) => (
                 401,
                 "unknown_buyer",
                 "The buyer is not known",
-                "send the request through the shop, which names the buyer",
+                match challenge {
+                    Challenge::Shop => "send the request through the shop, which names the buyer",
+                    Challenge::Token => {
+                        "log in at the shop and send its token: Authorization: Bearer TOKEN"
+                    }
+                    Challenge::BadToken => {
+                        "the token is not good or not any more: get a new one from the shop"
+                    }
+                },
+            ),
+            Self::IdentityUnavailable { .. } => (
+                503,
+                "identity_unavailable",
+                "Buyers cannot be known now",
+                "nothing was taken: try again later",
             ),
             Self::NotFound => {
                 (404, "not_found", "There is nothing at this path", "see GET /v1/sales")
@@ -117,6 +145,12 @@ impl Problem {
                 "The key was used for another order",
                 "use a new Idempotency-Key for a new order",
             ),
+            Self::RateLimited { .. } => (
+                429,
+                "rate_limited",
+                "Too many requests",
+                "nothing was taken: wait for Retry-After, then send the request again",
+            ),
             Self::NotOpen { .. } => {
                 (403, "not_open", "The sale is not open yet", "come back when it opens")
             }
@@ -130,6 +164,12 @@ impl Problem {
             Self::Paused => {
                 (503, "paused", "The sale is paused", "nothing was taken: try again later")
             }
+            Self::Overloaded { .. } => (
+                503,
+                "overloaded",
+                "More buyers come than are let in",
+                "nothing was taken: try again after Retry-After",
+            ),
             Self::SoldOut => (
                 409,
                 "sold_out",
@@ -174,9 +214,11 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         let retry_after = match self {
-            Self::NotOpen { retry_after, .. } | Self::BacklogFull { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::RateLimited { retry_after, .. }
+            | Self::NotOpen { retry_after, .. }
+            | Self::Overloaded { retry_after }
+            | Self::BacklogFull { retry_after }
+            | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
             Self::Stopping | Self::InDoubt { .. } => Some(1),
             Self::Paused => Some(5),
             Self::LedgerUnavailable { .. } => Some(2),
@@ -186,12 +228,12 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         match self {
+            Self::RateLimited { limited, .. } => rate_limit(headers, limited),
             Self::MethodNotAllowed(allow) => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            Self::UnknownBuyer => {
-                let challenge = HeaderValue::from_static("Forebay realm=\"shop\"");
-                headers.insert(WWW_AUTHENTICATE, challenge);
+            Self::UnknownBuyer(challenge) => {
+                headers.insert(WWW_AUTHENTICATE, challenge.header());
             }
             Self::UnknownSale => {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
@@ -205,35 +247,69 @@ impl Problem {
     }
 
     fn body(&self, status: u16, code: &str, title: &str, detail: &str) -> Bytes {
-        if *self == Self::SoldOut {
-            // Sent to most buyers of a sale: made once.
-            return Bytes::from_static(SOLD_OUT);
-        }
-        let mut document = serde_json::json!({
-            "type": format!("/problems/{}", code.replace('_', "-")),
-            "title": title,
-            "status": status,
-            "code": code,
-            "detail": detail,
-        });
-        match self {
-            Self::NotOpen { opens_at, .. } => document["opens_at"] = opens_at.to_string().into(),
-            Self::LimitReached { ticket } => document["ticket"] = ticket.clone().into(),
-            Self::InDoubt { key } => document["idempotency_key"] = key.clone().into(),
-            Self::LedgerUnavailable { reason } => document["reason"] = reason.clone().into(),
-            _ => {}
-        }
+        let more = match self {
+            Self::NotOpen { opens_at, .. } => ("opens_at", opens_at.to_string().into()),
+            Self::LimitReached { ticket } => ("ticket", ticket.clone().into()),
+            Self::InDoubt { key } => ("idempotency_key", key.clone().into()),
+            Self::LedgerUnavailable { reason } => ("reason", reason.clone().into()),
+            // Their details differ from one to the next.
+            Self::Malformed(_)
+            | Self::NotImplemented(_)
+            | Self::UnknownMethod
+            | Self::UnknownBuyer(_) => {
+                return document(status, code, title, detail).to_string().into();
+            }
+            _ => return PREPARED.get(code).cloned().unwrap_or_default(),
+        };
+        let mut document = document(status, code, title, detail);
+        document[more.0] = more.1;
         Bytes::from(document.to_string())
     }
 }
 
-const SOLD_OUT: &[u8] = br#"{"code":"sold_out","detail":"nothing was taken; units may come back when orders are refused or cancelled","status":409,"title":"Sold out","type":"/problems/sold-out"}"#;
+fn document(status: u16, code: &str, title: &str, detail: &str) -> serde_json::Value {
+    serde_json::json!({
+        "type": format!("/problems/{}", code.replace('_', "-")),
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    })
+}
 
-/// All codes of the public listener with their titles, for `/problems/*`.
-pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
-    let all = [
+/// Bodies that are the same for everybody, by code: what most buyers of a sale get is made once.
+static PREPARED: LazyLock<HashMap<&'static str, Bytes>> = LazyLock::new(|| {
+    let made = samples().into_iter().map(|problem| {
+        let (status, code, title, detail) = problem.parts();
+        (code, Bytes::from(document(status, code, title, detail).to_string()))
+    });
+    made.collect()
+});
+
+/// draft-ietf-httpapi-ratelimit-headers-11: the limit, and that nothing is left of it for so many seconds.
+fn rate_limit(headers: &mut HeaderMap, limited: &Limited) {
+    let Limited { policy, limit, wait } = limited;
+    let (quota, window) = (limit.burst(), limit.window_seconds());
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let fields = [
+        (RATE_LIMIT_POLICY, format!("\"{policy}\";q={quota};w={window}")),
+        (RATE_LIMIT, format!("\"{policy}\";r=0;t={seconds}")),
+    ];
+    for (name, text) in fields {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// One of each.
+fn samples() -> Vec<Problem> {
+    let limit = Limit::new(Rate::per_second(1), 1).expect("a rate that is set is a limit");
+    let limited = Limited { policy: "", limit, wait: Duration::ZERO };
+    vec![
         Problem::Malformed("see the detail of the answer"),
-        Problem::UnknownBuyer,
+        Problem::UnknownBuyer(Challenge::Shop),
+        Problem::IdentityUnavailable { retry_after: 0 },
         Problem::NotFound,
         Problem::MethodNotAllowed(""),
         Problem::NotImplemented("see the detail of the answer"),
@@ -248,17 +324,25 @@ pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
         Problem::UnknownSku,
         Problem::BadQuantity,
         Problem::KeyReused,
+        Problem::RateLimited { limited, retry_after: 0 },
         Problem::NotOpen { opens_at: Timestamp(0), retry_after: 0 },
         Problem::Closed,
         Problem::Stopping,
         Problem::Paused,
+        Problem::Overloaded { retry_after: 0 },
         Problem::SoldOut,
         Problem::LimitReached { ticket: None },
         Problem::BacklogFull { retry_after: 0 },
         Problem::LedgerUnavailable { reason: String::new() },
         Problem::InDoubt { key: String::new() },
-    ];
-    let named = all.iter().map(Problem::parts).find(|parts| parts.1.replace('_', "-") == name);
+    ]
+}
+
+/// All codes of the public listener with their titles, for `/problems/*`.
+pub(super) fn page(name: &str) -> Option<(u16, &'static str, &'static str)> {
+    let samples = samples();
+    let mut parts = samples.iter().map(Problem::parts);
+    let named = parts.find(|parts| parts.1.replace('_', "-") == name);
     named.map(|(status, _, title, detail)| (status, title, detail))
 }
 
@@ -267,10 +351,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prepared_answer_is_the_one_that_would_be_made() {
-        let (status, code, title, detail) = Problem::SoldOut.parts();
-        let made = Problem::Closed.body(status, code, title, detail);
-        assert_eq!(made, Problem::SoldOut.body(status, code, title, detail));
+    fn every_problem_has_a_body_that_says_what_it_is() {
+        for problem in samples() {
+            let (status, code, title, detail) = problem.parts();
+            let body = problem.body(status, code, title, detail);
+            let said: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let expected = document(status, code, title, detail);
+            for (name, value) in expected.as_object().unwrap() {
+                assert_eq!(said.get(name), Some(value), "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_says_how_much_of_what_is_left() {
+        let limit = Limit::new(Rate::per_second(5), 10).unwrap();
+        let limited = Limited { policy: "buyer", limit, wait: Duration::from_millis(200) };
+        let answer = Problem::RateLimited { limited, retry_after: 1 }.answer(false);
+        let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap();
+        assert_eq!(answer.status(), 429);
+        assert_eq!(header("ratelimit-policy"), "\"buyer\";q=10;w=2");
+        assert_eq!(header("ratelimit"), "\"buyer\";r=0;t=1");
+        assert_eq!(header("retry-after"), "1");
     }
 
     #[test]

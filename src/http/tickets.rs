@@ -16,7 +16,7 @@ use super::gateway::Caller;
 use super::problem::Problem;
 use crate::clock::Timestamp;
 use crate::ledger::{Cancel, Cancelled, Fault, FaultKind, OrderDoc};
-use crate::order::{Line, Place, State, Ticket};
+use crate::order::{Buyer, Line, Place, State, Ticket};
 use crate::sale::{SaleName, SaleNo};
 use crate::watch::{SaleView, Standing};
 
@@ -73,7 +73,9 @@ impl Caller {
     /// `GET /v1/tickets/{ticket}`.
     pub(super) async fn ticket(&self, text: &str, head: &Parts) -> Result<Answer, Problem> {
         waits_not_built(head)?;
-        let known = self.known(text, head)?;
+        let (limits, client) = (&self.gateway.parts.limits, || self.client(head));
+        limits.poll(client).map_err(|limited| self.limited(limited))?;
+        let known = self.known(text, self.buyer_at_hand(head))?;
         self.gateway.meters.poll();
         let key = (known.ticket.sale_no, known.ticket.place);
         let state = match known.sale.standing(known.ticket.place) {
@@ -104,10 +106,8 @@ impl Caller {
     /// `DELETE /v1/tickets/{ticket}`: needs the identity.
     pub(super) async fn cancel(&self, text: &str, head: &Parts) -> Result<Answer, Problem> {
         let parts = &self.gateway.parts;
-        if parts.identity.buyer(&head.headers, self.trusted).is_none() {
-            return Err(Problem::UnknownBuyer);
-        }
-        let known = self.known(text, head)?;
+        let buyer = self.buyer(head).await?;
+        let known = self.known(text, Some(buyer))?;
         let cancel = Cancel { sale_no: known.ticket.sale_no, place: known.ticket.place };
         let asked = parts.ledger.cancel(vec![cancel]).await.map_err(unavailable)?;
         match asked.into_iter().next() {
@@ -117,11 +117,12 @@ impl Caller {
         }
     }
 
-    fn known<'a>(&self, text: &'a str, head: &Parts) -> Result<Known<'a>, Problem> {
+    /// Opens a ticket; that of somebody else than `buyer` is not there for him.
+    fn known<'a>(&self, text: &'a str, buyer: Option<Buyer>) -> Result<Known<'a>, Problem> {
         let parts = &self.gateway.parts;
         let ticket = parts.keyring.open(text).ok_or(Problem::UnknownTicket)?;
         let sale = parts.watch.sale_by_no(ticket.sale_no).ok_or(Problem::UnknownTicket)?;
-        if let Some(buyer) = parts.identity.buyer(&head.headers, self.trusted)
+        if let Some(buyer) = buyer
             && sale.seal().buyer_hash(buyer.as_str()) != ticket.buyer_tag
         {
             return Err(Problem::UnknownTicket);

@@ -10,7 +10,8 @@ use dashmap::DashSet;
 
 use super::meters::Admissions;
 use super::queue::{Queue, Standing};
-use crate::clock::Timestamp;
+use crate::admission::{Bucket, Limit, Limited};
+use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::{Level, SaleDoc, SaleSnapshot};
 use crate::order::{Keyring, Place, SaleSeal, State};
 use crate::sale::{Intake, Phase, SaleName, SaleNo};
@@ -43,13 +44,30 @@ pub struct Forsale {
     items: HashMap<String, u16>,
     /// Of each item: `generation × 2 + sold_out`. Shared by all versions of the terms.
     latches: Arc<[AtomicU64]>,
+    /// `admit_rate`.
+    admit: Option<Arc<Bucket>>,
+}
+
+/// The bucket of `admit_rate`: `known` while its limit is the same, so that a change of other terms fills nothing.
+fn admit(doc: &SaleDoc, known: Option<&Arc<Bucket>>, clock: &SharedClock) -> Option<Arc<Bucket>> {
+    let limit = doc.terms.admit_rate.and_then(Limit::of_rate)?;
+    let same = known.filter(|bucket| bucket.limit() == limit).cloned();
+    Some(same.unwrap_or_else(|| Arc::new(Bucket::new("sale", limit, clock))))
 }
 
 impl Forsale {
-    fn new(doc: SaleDoc, latches: Arc<[AtomicU64]>) -> Self {
+    fn new(doc: SaleDoc, latches: Arc<[AtomicU64]>, admit: Option<Arc<Bucket>>) -> Self {
         let skus = doc.census.items.iter().map(|item| item.sku.as_str().to_owned());
         let items = skus.zip(0..).collect();
-        Self { doc, items, latches }
+        Self { doc, items, latches, admit }
+    }
+
+    /// Takes a permit of the sale's own bucket (`admit_rate`).
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn permit(&self) -> Result<(), Limited> {
+        self.admit.as_ref().map_or(Ok(()), |bucket| bucket.take())
     }
 
     /// The item's place.
@@ -117,11 +135,15 @@ fn latch(level: Level) -> u64 {
 }
 
 impl SaleView {
-    pub(super) fn of(snapshot: SaleSnapshot, keyring: &Keyring) -> Option<Self> {
+    pub(super) fn of(
+        snapshot: SaleSnapshot,
+        keyring: &Keyring,
+        clock: &SharedClock,
+    ) -> Option<Self> {
         let SaleSnapshot { doc, holders, spans, states, levels } = snapshot;
         let latches = levels.into_iter().map(|level| AtomicU64::new(latch(level))).collect();
         let queue = Queue::of(spans, states);
-        let view = Self::new(doc, latches, queue, keyring)?;
+        let view = Self::new(doc, latches, queue, keyring, clock)?;
         holders.into_iter().for_each(|hash| {
             view.holders.insert(hash);
         });
@@ -129,9 +151,9 @@ impl SaleView {
     }
 
     /// A sale that the tail tells of for the first time.
-    pub(super) fn made(doc: &SaleDoc, keyring: &Keyring) -> Option<Self> {
+    pub(super) fn made(doc: &SaleDoc, keyring: &Keyring, clock: &SharedClock) -> Option<Self> {
         let latches = doc.census.items.iter().map(|item| AtomicU64::new(first_latch(item)));
-        Self::new(doc.clone(), latches.collect(), Queue::default(), keyring)
+        Self::new(doc.clone(), latches.collect(), Queue::default(), keyring, clock)
     }
 
     fn new(
@@ -139,11 +161,13 @@ impl SaleView {
         latches: Arc<[AtomicU64]>,
         queue: Queue,
         keyring: &Keyring,
+        clock: &SharedClock,
     ) -> Option<Self> {
         let Some(seal) = keyring.seal(doc.key_id, doc.sale_no, doc.made_at) else {
             tracing::error!(sale = %doc.name, key = doc.key_id, "the sale's ticket key is not here: it cannot be served");
             return None;
         };
+        let admit = admit(&doc, None, clock);
         Some(Self {
             sale_no: doc.sale_no,
             name: doc.name.clone(),
@@ -152,7 +176,7 @@ impl SaleView {
             rate: AtomicU64::new(0),
             backlog: AtomicU64::new(1),
             admissions: Admissions::of(&doc.name),
-            terms: ArcSwap::from_pointee(Forsale::new(doc, latches)),
+            terms: ArcSwap::from_pointee(Forsale::new(doc, latches, admit)),
             holders: DashSet::default(),
             queue: Mutex::new(queue),
         })
@@ -250,7 +274,7 @@ impl SaleView {
         }
     }
 
-    pub(super) fn amended(&self, doc: &SaleDoc) {
+    pub(super) fn amended(&self, doc: &SaleDoc, clock: &SharedClock) {
         let known = self.terms.load();
         let mut latches = Arc::clone(&known.latches);
         if doc.census.items.len() > latches.len() {
@@ -260,7 +284,8 @@ impl SaleView {
             let new = new.map(|item| AtomicU64::new(first_latch(item)));
             latches = old.chain(new).collect();
         }
-        self.terms.store(Arc::new(Forsale::new(doc.clone(), latches)));
+        let admit = admit(doc, known.admit.as_ref(), clock);
+        self.terms.store(Arc::new(Forsale::new(doc.clone(), latches, admit)));
         if doc.purged {
             self.holders.clear();
             *self.queue() = Queue::default();

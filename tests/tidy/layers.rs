@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("order", &["sale"]),
     ("metrics", &[]),
     ("tasks", &["metrics"]),
-    ("identity", &["order", "metrics", "tasks"]),
+    ("identity", &["sale", "order", "metrics", "tasks"]),
     ("admission", &["sale", "order"]),
     ("ledger", &["sale", "order", "metrics", "tasks"]),
     ("watch", &["sale", "order", "metrics", "tasks", "admission", "ledger"]),

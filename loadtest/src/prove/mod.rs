@@ -4,6 +4,7 @@
 mod exact;
 mod first_sale;
 mod kill;
+mod limits;
 mod pace;
 mod plant;
 mod speed;
@@ -41,6 +42,8 @@ pub enum Name {
     Kill,
     /// The store is reached at the rate that was set
     Pace,
+    /// Rate limits give what they promise, and forget
+    Limits,
     /// The verifier finds nothing in an honest sale, and every sabotage of the store
     Verify,
     /// What an order costs beside bare hyper
@@ -104,6 +107,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
     }

@@ -8,7 +8,7 @@ use super::reply::{Problem, Reply, json};
 use super::route::Switch;
 use super::{Admin, agreed, body};
 use crate::ledger::{Change, Changed, SaleDoc};
-use crate::sale::{Rate, SaleName, Sku, Terms};
+use crate::sale::{SaleName, Sku, Terms};
 
 /// The longest id of a stock operation, in bytes.
 const OPERATION_MAX: usize = 128;
@@ -113,15 +113,10 @@ fn lacks(doc: &SaleDoc, sku: &Sku) -> bool {
 
 /// Terms that no part keeps yet are refused by name.
 fn check_built(terms: &Terms) -> Result<(), Problem> {
-    let missing = if terms.payment_window_ms.is_some() {
-        "payment_window_ms"
-    } else if terms.admit_rate.is_some_and(|rate| rate != Rate::Unlimited) {
-        "admit_rate"
-    } else {
+    if terms.payment_window_ms.is_none() {
         return Ok(());
-    };
-    let detail =
-        format!("`{missing}` is not supported by this version: leave it out, or give null");
+    }
+    let detail = "`payment_window_ms` is not supported by this version: leave it out, or give null";
     Err(Problem::new("not_supported", detail))
 }
 

@@ -121,6 +121,9 @@ pub(super) struct BuyerEntry {
     name_len: u8,
 }
 
+/// A buyer's name, about; room for more is found when it is needed.
+const NAME_LEN: usize = 16;
+
 /// All buyers of a sale: one arena of names and a table by hash.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buyers {
@@ -131,7 +134,11 @@ pub(super) struct Buyers {
 
 impl Buyers {
     pub(super) fn with_capacity(count: usize) -> Self {
-        Self { names: Vec::new(), entries: Vec::new(), table: HashTable::with_capacity(count) }
+        Self {
+            names: Vec::with_capacity(count * NAME_LEN),
+            entries: Vec::with_capacity(count),
+            table: HashTable::with_capacity(count),
+        }
     }
 
     pub(super) fn name(&self, buyer: u32) -> &str {
@@ -167,8 +174,8 @@ impl Buyers {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.names.capacity()
-            + self.entries.capacity() * size_of::<BuyerEntry>()
+        self.names.len()
+            + self.entries.len() * size_of::<BuyerEntry>()
             + self.table.allocation_size()
     }
 }

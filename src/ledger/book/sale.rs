@@ -83,7 +83,8 @@ pub(super) struct SaleBook {
     pub(super) outcomes: HashMap<u32, Outcome>,
 }
 
-/// Look-ups are made this large at once, so that a burst never pays for growing them.
+/// Room for so many orders is made at once, so that a burst never pays for moving them. It takes addresses; memory
+/// comes with the orders.
 const PRESIZED_MAX: u64 = 1 << 20;
 
 impl SaleBook {
@@ -112,7 +113,7 @@ impl SaleBook {
             items: Vec::new(),
             moves: Vec::new(),
             operations: HashMap::new(),
-            orders: Vec::new(),
+            orders: Vec::with_capacity(expected),
             multi: MultiLines::default(),
             buyers: Buyers::with_capacity(expected),
             keys: Keys::with_capacity(expected),
@@ -228,7 +229,7 @@ impl SaleBook {
 
     /// An estimate of the memory that the sale holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.orders.capacity() * size_of::<Order>()
+        self.orders.len() * size_of::<Order>()
             + self.buyers.bytes()
             + self.keys.bytes()
             + self.tries.capacity() * size_of::<(u32, Tries)>()

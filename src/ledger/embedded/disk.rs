@@ -13,6 +13,10 @@ use super::OpenError;
 /// Ending of files that are not finished; whatever bears it is deleted at open.
 pub(super) const UNFINISHED: &str = ".tmp";
 
+/// Large files are written and synced this many bytes at a time: a commit of the writer has to wait for what the
+/// disk is busy with, and a sync of many megabytes would be a pause for every buyer.
+pub(super) const PIECE: usize = 512 << 10;
+
 /// Makes the directory, for its owner only, unless it is there.
 pub(super) fn make_directory(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
@@ -56,7 +60,10 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 pub(super) fn replace(directory: &Path, name: &str, parts: &[&[u8]]) -> io::Result<()> {
     let unfinished = directory.join(format!("{name}{UNFINISHED}"));
     let written = create(&unfinished).and_then(|mut file| {
-        parts.iter().try_for_each(|part| file.write_all(part))?;
+        for piece in parts.iter().flat_map(|part| part.chunks(PIECE)) {
+            file.write_all(piece)?;
+            file.sync_data()?;
+        }
         file.sync_all()
     });
     if let Err(error) = written {

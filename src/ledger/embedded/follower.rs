@@ -11,6 +11,9 @@ use crate::ledger::book::{Book, Writer};
 /// How soon a spare that could not be made is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The lowest priority: a snapshot may take its time, an order may not.
+const NICE: i32 = 19;
+
 /// Payloads that are moved by one command: at most 1 MiB.
 const MOVED_AT_ONCE: usize = 256;
 
@@ -88,8 +91,10 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Runs until it is stopped.
+    /// Runs until it is stopped, behind every thread that answers somebody.
     pub(super) fn run(mut self) {
+        // On Linux the priority is the thread's own. Where it is not to be had, snapshots cost others more.
+        let _ = rustix::process::setpriority_process(None, NICE);
         let shared = Arc::clone(&self.shared);
         let mut state = shared.follow.wait(Lsn(u64::MAX), None);
         while !state.stopped {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::disk::PIECE;
 use super::format::{BadHead, SEGMENT_HEAD, SegmentHead, VERSION};
 use super::{OpenError, disk};
 
@@ -71,7 +72,12 @@ fn read_head(directory: &Path, ordinal: u64) -> Result<Segment, OpenError> {
 pub(super) fn fill(directory: &Path, name: &str, size: u64) -> io::Result<File> {
     let path = directory.join(name);
     let file = disk::create(&path)?;
-    let filled = zero(&file, 0, size).and_then(|()| file.sync_all());
+    let mut pieces = (0..size).step_by(PIECE);
+    let filled = pieces.try_for_each(|at| {
+        zero(&file, at, (size - at).min(PIECE as u64))?;
+        file.sync_data()
+    });
+    let filled = filled.and_then(|()| file.sync_all());
     filled.map(|()| file).map_err(|error| disk::give_up(&path, error))
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 
-use super::cost::{self, Measure};
+use super::cost::{self, Bare, Runner};
 use super::figures::Figures;
 use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
 use crate::drive::{look, shared};
@@ -23,28 +23,49 @@ pub(super) async fn measure(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
+    let bare = Bare::start(body_bytes).await?;
     let pid = plant.process.pid();
+    let empty = resident_bytes(pid)?;
     // Half as many orders as elsewhere: they themselves make the short queue longer.
-    let measure = Measure { orders: size.orders / 2, expected: 202 };
+    let (orders, turns) = (size.orders / 2, size.turns);
+    let form =
+        |sale: &str| OrderForm::new(sale, SKU, Crowd::new(sale, 1)).with_payload_of_100_bytes();
+    let runner = |sale: &str| Runner::new(plant.drive(&form(sale), CONNECTIONS), pid, 202);
     sale(&plant, "few", STOCK).await?;
     fill(&plant, "few", size.few_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
-    let form = OrderForm::new("few", SKU, Crowd::new("few", 1)).with_payload_of_100_bytes();
-    let few = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
+    let pair = [bare.runner(CONNECTIONS), runner("few")];
+    let [yardstick, few] = cost::race(pair, orders, turns).await?;
+    let few = few.micros / yardstick.micros;
 
     sale(&plant, "many", STOCK).await?;
     fill(&plant, "many", size.many_waiting).await?;
-    let bare = cost::bare(measure.orders, CONNECTIONS, body_bytes).await?;
-    let form = OrderForm::new("many", SKU, Crowd::new("many", 1)).with_payload_of_100_bytes();
-    let many = measure.of(&plant.drive(&form, CONNECTIONS), pid).await?.micros / bare.micros;
-    figures.backlog(many / few);
+    let pair = [bare.runner(CONNECTIONS), runner("many")];
+    let [yardstick, many] = cost::race(pair, orders, turns).await?;
+    figures.backlog(many.micros / yardstick.micros / few);
+    bare.kill().await?;
 
     plant.process.kill().await?;
     plant.start_again().await?;
     let waiting = plant.admin.census("many").await?.unsettled();
     ensure!(waiting >= size.many_waiting, "{waiting} orders wait after the restart");
     figures.restart(plant.ready_after);
+    let waiting = waiting + plant.admin.census("few").await?.unsettled();
+    let full = resident_bytes(plant.process.pid())?;
+    figures.memory(full.saturating_sub(empty), waiting);
     plant.process.kill().await
+}
+
+/// Memory of a process that is no file's: of the whole gateway, its book, watch and buffers.
+fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    parse_resident(&status).with_context(|| format!("{path} has no RssAnon"))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 /// Puts orders into the queue of a sale.
@@ -56,4 +77,16 @@ async fn fill(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
     let tally = look(&tally);
     ensure!(tally.with_status(202) == orders, "the queue was not filled: {:?}", tally.statuses());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        assert_eq!(parse_resident("VmRSS:\t9 kB\nRssAnon:\t    1234 kB\n"), Some(1_263_616));
+        assert_eq!(parse_resident("VmRSS:\t9 kB\n"), None);
+        assert!(resident_bytes(std::process::id()).unwrap() > 0);
+    }
 }

@@ -1,7 +1,6 @@
 //! CPU time of a process per order it answered.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -14,8 +13,6 @@ use crate::tally::Tally;
 use crate::target::Target;
 use crate::wire::lean::LeanWire;
 
-/// Linux counts CPU time in hundredths of a second, whatever its own tick is.
-const MICROS_A_TICK: u64 = 10_000;
 /// One in so many orders is sent beforehand, to warm caches and connections.
 const WARM_UP: u64 = 20;
 
@@ -30,100 +27,154 @@ pub(super) struct Cost {
     pub(super) orders_a_second: f64,
 }
 
-/// One measurement in closed loop.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Measure {
-    pub(super) orders: u64,
+/// One side of a race: a process, and the orders that it answers.
+#[derive(Debug)]
+pub(super) struct Runner {
+    drive: Drive,
+    pid: u32,
     /// The status that every order must be answered with; any other spoils the measurement.
-    pub(super) expected: u16,
+    expected: u16,
+    next: u64,
+    orders: u64,
+    spent: Duration,
+    generator: Duration,
+    elapsed: Duration,
 }
 
-impl Measure {
-    /// Sends the orders and reads the clock of the process before and after.
-    pub(super) async fn of(&self, drive: &Drive, pid: u32) -> anyhow::Result<Cost> {
-        let warm = self.orders / WARM_UP;
-        self.send(drive, 0..warm).await?;
-        let own = std::process::id();
-        let (before, own_before) = (cpu_micros(pid)?, cpu_micros(own)?);
-        let elapsed = self.send(drive, warm..warm + self.orders).await?;
-        let (spent, own_spent) = (cpu_micros(pid)? - before, cpu_micros(own)? - own_before);
-        #[expect(clippy::cast_precision_loss, reason = "microseconds and orders are below 2^52")]
-        let (spent, generator, orders) = (spent as f64, own_spent as f64, self.orders as f64);
-        Ok(Cost {
-            micros: spent / orders,
-            generator: generator / orders,
-            orders_a_second: orders / elapsed.as_secs_f64(),
-        })
+impl Runner {
+    pub(super) fn new(drive: Drive, pid: u32, expected: u16) -> Self {
+        let nothing = Duration::ZERO;
+        let (spent, generator, elapsed) = (nothing, nothing, nothing);
+        Self { drive, pid, expected, next: 0, orders: 0, spent, generator, elapsed }
     }
 
-    async fn send(&self, drive: &Drive, asks: std::ops::Range<u64>) -> anyhow::Result<Duration> {
-        let wanted = asks.end - asks.start;
+    /// Sends so many orders and reads the clocks of both processes before and after.
+    async fn go(&mut self, orders: u64) -> anyhow::Result<()> {
+        let own = std::process::id();
+        let (before, own_before) = (cpu_time(self.pid)?, cpu_time(own)?);
+        let elapsed = self.send(orders).await?;
+        self.elapsed += elapsed;
+        self.spent += cpu_time(self.pid)?.saturating_sub(before);
+        self.generator += cpu_time(own)?.saturating_sub(own_before);
+        self.orders += orders;
+        Ok(())
+    }
+
+    async fn send(&mut self, orders: u64) -> anyhow::Result<Duration> {
+        let asks = self.next..self.next + orders;
+        self.next = asks.end;
         let tally = shared(Tally::default());
-        let driven = drive.run::<LeanWire, Tally>(asks, tally.clone()).await;
+        let driven = self.drive.run::<LeanWire, Tally>(asks, tally.clone()).await;
         let tally = look(&tally);
         ensure!(
-            tally.with_status(self.expected) == wanted,
-            "{wanted} answers {} were expected, got {:?} and no answer {:?}",
+            tally.with_status(self.expected) == orders,
+            "{orders} answers {} were expected, got {:?} and no answer {:?}",
             self.expected,
             tally.statuses(),
             tally.broken(),
         );
         Ok(driven.elapsed)
     }
+
+    fn cost(&self) -> Cost {
+        #[expect(clippy::cast_precision_loss, reason = "no race is 2^52 orders long")]
+        let orders = self.orders as f64;
+        let micros = |spent: Duration| spent.as_secs_f64() * 1e6 / orders;
+        Cost {
+            micros: micros(self.spent),
+            generator: micros(self.generator),
+            orders_a_second: orders / self.elapsed.as_secs_f64(),
+        }
+    }
 }
 
-/// Measures bare hyper, in a process of its own like the gateway, answering as many bytes.
-pub(super) async fn bare(
+/// Lets all runners answer as many orders, in turns: what disturbs a shared machine for a second or two then
+/// falls on all of them alike.
+pub(super) async fn race<const N: usize>(
+    mut runners: [Runner; N],
     orders: u64,
-    connections: usize,
-    body_bytes: usize,
-) -> anyhow::Result<Cost> {
-    let here = TempDir::with_prefix("forebay-bare-")?;
-    let binary = std::env::current_exe().context("the own binary has no path")?;
-    let arguments = ["bare", "--body-bytes", &body_bytes.to_string()];
-    let mut process = Process::start(&binary, &arguments, here.path(), &[])?;
-    let address: SocketAddr = process
-        .printed(Duration::from_secs(10), |text| {
-            text.lines().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
-        })
-        .await?;
-    let drive = Drive {
-        target: Target::from(address),
-        form: OrderForm::new("bare", "phone", Crowd::new("bare", 1)).with_payload_of_100_bytes(),
-        connections,
-        arrivals: Arrivals::WhenFree,
-        patience: Duration::from_secs(10),
-        late_after: Duration::from_millis(10),
-    };
-    let cost = Measure { orders, expected: 202 }.of(&drive, process.pid()).await;
-    process.kill().await?;
-    cost
+    turns: u64,
+) -> anyhow::Result<[Cost; N]> {
+    for runner in &mut runners {
+        runner.send(orders / WARM_UP).await?;
+    }
+    for _ in 0..turns {
+        for runner in &mut runners {
+            runner.go(orders / turns).await?;
+        }
+    }
+    Ok(runners.map(|runner| runner.cost()))
 }
 
-/// CPU time of a process with all its threads, those that ended included.
-fn cpu_micros(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/stat");
-    let stat = std::fs::read_to_string(Path::new(&path)).with_context(|| path.clone())?;
-    parse_cpu_micros(&stat).with_context(|| format!("{path} reads {stat:?}"))
+/// Bare hyper, in a process of its own like the gateway, answering as many bytes.
+pub(super) struct Bare {
+    process: Process,
+    address: SocketAddr,
+    _directory: TempDir,
 }
 
-/// utime and stime are the 14th and 15th field; the second, a name in brackets, may hold spaces.
-fn parse_cpu_micros(stat: &str) -> Option<u64> {
-    let after_name = stat.get(stat.rfind(')')? + 1..)?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some((user + system) * MICROS_A_TICK)
+impl Bare {
+    pub(super) async fn start(body_bytes: usize) -> anyhow::Result<Self> {
+        let directory = TempDir::with_prefix("forebay-bare-")?;
+        let binary = std::env::current_exe().context("the own binary has no path")?;
+        let arguments = ["bare", "--body-bytes", &body_bytes.to_string()];
+        let process = Process::start(&binary, &arguments, directory.path(), &[])?;
+        let address: SocketAddr = process
+            .printed(Duration::from_secs(10), |text| {
+                text.lines().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
+            })
+            .await?;
+        Ok(Self { process, address, _directory: directory })
+    }
+
+    pub(super) fn runner(&self, connections: usize) -> Runner {
+        let form = OrderForm::new("bare", "phone", Crowd::new("bare", 1));
+        let drive = Drive {
+            target: Target::from(self.address),
+            form: form.with_payload_of_100_bytes(),
+            connections,
+            arrivals: Arrivals::WhenFree,
+            patience: Duration::from_secs(10),
+            late_after: Duration::from_millis(10),
+        };
+        Runner::new(drive, self.process.pid(), 202)
+    }
+
+    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill().await
+    }
+}
+
+/// CPU time of the threads that a process has, to the nanosecond: `stat` counts in hundredths of a second, which
+/// is too coarse for a turn. A thread that ended meanwhile is missed; those that answer orders do not end.
+fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+    let directory = format!("/proc/{pid}/task");
+    let threads = std::fs::read_dir(&directory).with_context(|| directory.clone())?;
+    let mut nanos = 0;
+    for thread in threads {
+        let path = thread?.path().join("schedstat");
+        // A thread that ended since the directory was read.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        nanos +=
+            parse_nanos(&text).with_context(|| format!("{} reads {text:?}", path.display()))?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// Time on a core, time in line for one, turns on a core.
+fn parse_nanos(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_cpu_micros;
+    use super::*;
 
     #[test]
-    fn cpu_time_is_user_and_system_whatever_the_name() {
-        let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 9 9 20 0 3 0 100 0 0";
-        assert_eq!(parse_cpu_micros(stat), Some(3_000_000));
-        assert_eq!(parse_cpu_micros("7 (x) S 1"), None);
+    fn cpu_time_is_the_first_figure_and_grows() {
+        assert_eq!(parse_nanos("2500123 77 9\n"), Some(2_500_123));
+        assert_eq!(parse_nanos(""), None);
+        let before = cpu_time(std::process::id()).unwrap();
+        while cpu_time(std::process::id()).unwrap() == before {}
     }
 }

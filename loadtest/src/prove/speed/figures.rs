@@ -54,6 +54,13 @@ impl Figures {
         self.add("restart with many waiting", "s", 5.0, after.as_secs_f64(), String::new());
     }
 
+    /// What a waiting order takes in memory, all of the gateway counted.
+    #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 bytes")]
+    pub(super) fn memory(&mut self, bytes: u64, waiting: u64) {
+        let (each, from) = (bytes as f64 / waiting as f64, format!("{waiting} waiting"));
+        self.add("memory of a waiting order", "B", 200.0, each, from);
+    }
+
     fn add(&mut self, name: &str, unit: &'static str, must: f64, figure: f64, from: String) {
         match self.rows.iter_mut().find(|row| row.name == name) {
             Some(row) => {

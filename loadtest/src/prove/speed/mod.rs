@@ -1,8 +1,8 @@
 //! What an order costs: CPU of the gateway's process, as a multiple of bare hyper answering 202 to the
 //! same request in the same round.
 //!
-//! Machines are shared and noisy, so the two are measured in turn, round after round, each ratio is
-//! taken within its round, and the median of the rounds is what counts.
+//! Machines are shared and noisy, so in each round the gateway and bare hyper answer in short turns, one
+//! after the other; each ratio is taken within its round, and the median of the rounds is what counts.
 
 mod backlog;
 mod cost;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use self::cost::{Cost, Measure};
+use self::cost::{Bare, Cost, Runner};
 use self::figures::Figures;
 use super::plant::Plant;
 use super::{Checks, Scale};
@@ -38,7 +38,9 @@ const OPEN_LOOP_SHARE: f64 = 0.7;
 #[derive(Debug, Clone, Copy)]
 struct Size {
     rounds: usize,
+    /// Orders of a figure in a round, sent in so many turns.
     orders: u64,
+    turns: u64,
     few_waiting: u64,
     many_waiting: u64,
     open_loop: Duration,
@@ -48,6 +50,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let small = Size {
         rounds: 1,
         orders: 3_000,
+        turns: 2,
         few_waiting: 1_000,
         many_waiting: 20_000,
         open_loop: Duration::from_secs(1),
@@ -55,6 +58,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let full = Size {
         rounds: 3,
         orders: 200_000,
+        turns: 10,
         few_waiting: 1_000,
         many_waiting: 1_000_000,
         open_loop: Duration::from_secs(10),
@@ -84,7 +88,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     Ok(())
 }
 
-/// Bare hyper, then accepted orders, then refusals, each with this many connections.
+/// Bare hyper, accepted orders and refusals in turns, each with this many connections.
 async fn at_connections(
     binary: &Path,
     size: Size,
@@ -92,22 +96,24 @@ async fn at_connections(
     body_bytes: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let bare = cost::bare(size.orders, connections, body_bytes).await?;
+    let bare = Bare::start(body_bytes).await?;
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
-    let form = sale(&plant, "accepted", STOCK).await?;
-    let measure = Measure { orders: size.orders, expected: 202 };
-    let accepted = measure.of(&plant.drive(&form, connections), plant.process.pid()).await?;
-    figures.cost(&format!("accepted, embedded, {connections} connections"), 1.75, bare, accepted);
+    let accepted = sale(&plant, "accepted", STOCK).await?;
+    let refused = sale(&plant, "refused", 1).await?;
+    sell_out(&plant).await?;
+    let pid = plant.process.pid();
+    let runner = |form, status| Runner::new(plant.drive(form, connections), pid, status);
+    let runners = [bare.runner(connections), runner(&accepted, 202), runner(&refused, 409)];
+    let [bare_cost, accepted, refused] = cost::race(runners, size.orders, size.turns).await?;
+    bare.kill().await?;
+    let name = format!("accepted, embedded, {connections} connections");
+    figures.cost(&name, 1.75, bare_cost, accepted);
+    let name = format!("refused from memory, {connections} connections");
+    figures.cost(&name, 1.15, bare_cost, refused);
     if connections == 64 {
         let (p99, late) = open_loop(&plant, accepted, size).await?;
         figures.open_loop(p99, late);
     }
-
-    let form = sale(&plant, "refused", 1).await?;
-    sell_out(&plant).await?;
-    let measure = Measure { expected: 409, ..measure };
-    let refused = measure.of(&plant.drive(&form, connections), plant.process.pid()).await?;
-    figures.cost(&format!("refused from memory, {connections} connections"), 1.15, bare, refused);
     plant.process.kill().await
 }
 

@@ -17,7 +17,6 @@ async fn terms_that_break_a_rule() {
         (SALE, r#"{"items":[{"sku":"phone"},{"sku":"case"}]}"#, 422, "stock_missing"),
         (SALE, r#"{"items":[{"sku":"phone"},{"sku":"phone"}]}"#, 422, "bad_terms"),
         (SALE, r#"{"items":[{"sku":"phone"}],"payment_window_ms":1}"#, 422, "not_supported"),
-        (SALE, r#"{"items":[{"sku":"phone"}],"admit_rate":"5/s"}"#, 422, "not_supported"),
         (SALE, r#"{"items":[{"sku":"phone"}],"price":1}"#, 400, "malformed"),
         (SALE, r#"{"items":[{"sku":"phone"}],"drain_rate":"0/s"}"#, 400, "malformed"),
         (SALE, r#"{"items":[{"sku":"phone"}],"items":[]}"#, 400, "malformed"),

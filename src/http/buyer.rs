@@ -1,0 +1,38 @@
+//! The buyer of a request.
+
+use std::net::IpAddr;
+
+use hyper::http::request::Parts;
+
+use super::gateway::Caller;
+use super::problem::Problem;
+use crate::identity::{Refusal, Who};
+use crate::order::Buyer;
+
+impl Caller {
+    /// The buyer of a request that must have one. Waits only where the shop must be asked.
+    pub(super) async fn buyer(&self, head: &Parts) -> Result<Buyer, Problem> {
+        let asked = match self.gateway.parts.identity.who(&head.headers, self.trusted) {
+            Who::Known(buyer) => return Ok(buyer),
+            Who::Refused(refusal) => Err(refusal),
+            Who::Asking(answer) => answer.await,
+        };
+        asked.map_err(|refusal| match refusal {
+            Refusal::Unknown(challenge) => Problem::UnknownBuyer(challenge),
+            // Spread out: those who are refused in one burst must not come back in one.
+            Refusal::Unavailable => {
+                Problem::IdentityUnavailable { retry_after: 1 + self.gateway.random() % 3 }
+            }
+        })
+    }
+
+    /// The address that limits count.
+    pub(super) fn client(&self, head: &Parts) -> IpAddr {
+        self.gateway.parts.identity.client(self.peer, &head.headers)
+    }
+
+    /// The buyer of a request that needs none, if he can be told without asking anybody.
+    pub(super) fn buyer_at_hand(&self, head: &Parts) -> Option<Buyer> {
+        self.gateway.parts.identity.at_hand(&head.headers, self.trusted)
+    }
+}
