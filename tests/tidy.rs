@@ -66,7 +66,7 @@ const BANS: &[Ban] = &[
 ];
 
 /// Tests in which the runtime's own clock is real and something outside can only be looked for again.
-const MAY_SLEEP: &[&str] = &["loadtest/tests/it/process.rs"];
+const MAY_SLEEP: &[&str] = &["loadtest/tests/it/process.rs", "tests/faults/rig.rs"];
 
 fn root() -> PathBuf {
     // Cargo and nextest set it for each run: the tree that is tested, wherever it was built.

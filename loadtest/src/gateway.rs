@@ -14,6 +14,7 @@ use hyper::Method;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::call::call;
@@ -22,6 +23,8 @@ use crate::target::Target;
 
 /// Output kept to explain a failure.
 const LINES_MAX: usize = 500;
+/// How long the last words of a process that has ended may be on their way.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Between two looks at `/readyz`: it bounds the error of a measured restart.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -31,6 +34,8 @@ pub struct Process {
     child: Child,
     pid: u32,
     printed: Arc<Printed>,
+    /// They end with the streams that they follow.
+    followers: Vec<JoinHandle<()>>,
     started: Instant,
 }
 
@@ -73,11 +78,12 @@ impl Process {
             .with_context(|| format!("{} cannot be started", binary.display()))?;
         let pid = child.id().context("the process ended at once")?;
         let printed = Arc::new(Printed::default());
+        let mut followers = Vec::new();
         if let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) {
-            tokio::spawn(follow(stdout, Arc::clone(&printed)));
-            tokio::spawn(follow(stderr, Arc::clone(&printed)));
+            followers.push(tokio::spawn(follow(stdout, Arc::clone(&printed))));
+            followers.push(tokio::spawn(follow(stderr, Arc::clone(&printed))));
         }
-        Ok(Self { child, pid, printed, started })
+        Ok(Self { child, pid, printed, followers, started })
     }
 
     /// The process id, to read its CPU time by.
@@ -140,14 +146,20 @@ impl Process {
         self.child.kill().await.context("the process cannot be killed")
     }
 
-    /// Asks it to stop (SIGTERM) and waits for its end.
+    /// Asks it to stop (SIGTERM), and waits for its end and for what it printed until then.
     pub async fn stop(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid)]).status();
         if !sent.await?.success() {
             bail!("SIGTERM cannot be sent to process {}", self.pid);
         }
         match timeout(within, self.child.wait()).await {
-            Ok(status) => Ok(status?),
+            Ok(status) => {
+                for follower in self.followers.drain(..) {
+                    // A child of its own may have the stream still.
+                    let _ = timeout(LAST_WORDS, follower).await;
+                }
+                Ok(status?)
+            }
             Err(_) => bail!("still running {within:?} after SIGTERM:\n{}", self.text().await),
         }
     }

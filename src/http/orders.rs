@@ -175,6 +175,7 @@ impl Caller {
         let began = parts.clock.monotonic();
         let fingerprint = seal.fingerprint(&asked.lines, &asked.payload);
         let key = seal.key_hash(&head.key);
+        let mut doubted = false;
         loop {
             let order = Reserve {
                 sale_no: head.sale.sale_no(),
@@ -193,16 +194,15 @@ impl Caller {
             let waited = parts.clock.monotonic().saturating_sub(began);
             let over = waited + ASK_AGAIN > parts.config.order_deadline.0;
             match fault.kind {
-                FaultKind::InDoubt if !over => tokio::time::sleep(ASK_AGAIN).await,
-                FaultKind::InDoubt => {
-                    let key = String::from_utf8_lossy(&head.key).into_owned();
-                    return Err(Problem::InDoubt { key });
+                FaultKind::InDoubt if !over => {
+                    doubted = true;
+                    tokio::time::sleep(ASK_AGAIN).await;
                 }
-                FaultKind::Unavailable | FaultKind::Corrupt if waited < ASK_AGAIN => {
+                FaultKind::Unavailable | FaultKind::Corrupt if !doubted => {
                     return Err(Problem::LedgerUnavailable { reason: fault.reason.to_string() });
                 }
                 // An earlier ask may have been carried out: this answer does not say that it was not.
-                FaultKind::Unavailable | FaultKind::Corrupt => {
+                FaultKind::InDoubt | FaultKind::Unavailable | FaultKind::Corrupt => {
                     let key = String::from_utf8_lossy(&head.key).into_owned();
                     return Err(Problem::InDoubt { key });
                 }

@@ -1,0 +1,33 @@
+//! Bad input and faults, done to the real process: each is refused or survived with a clear word, and nothing
+//! that was accepted is lost, doubled or sold twice.
+//!
+//! `FOREBAY_TEST_SCALE` makes pauses, outages and crowds larger.
+
+#![cfg(test)]
+
+#[path = "faults/away.rs"]
+mod away;
+#[path = "faults/clock.rs"]
+mod clock;
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/descriptors.rs"]
+mod descriptors;
+#[path = "faults/full.rs"]
+mod full;
+#[path = "faults/input.rs"]
+mod input;
+#[path = "faults/late.rs"]
+mod late;
+#[path = "faults/pause.rs"]
+mod pause;
+#[path = "faults/proof.rs"]
+mod proof;
+#[path = "faults/rig.rs"]
+mod rig;
+#[path = "faults/start.rs"]
+mod start;
+#[path = "faults/stop.rs"]
+mod stop;
+#[path = "faults/wire.rs"]
+mod wire;
