@@ -3,7 +3,7 @@
 //! Invariant: over any window a bucket gives at most `burst + rate × window` permits, and a refusal takes
 //! nothing, so that whoever is refused does not keep others out. Time comes in by the clock that is given.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;

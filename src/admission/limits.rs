@@ -1,7 +1,7 @@
 //! `[limits]`: the rates of one gateway, and the buckets that keep them.
 
+use core::net::IpAddr;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
