@@ -20,6 +20,16 @@ impl Timestamp {
         Self(self.0.saturating_add(micros(by)))
     }
 
+    /// The instant as HTTP writes it, in whole seconds; empty beyond what a calendar holds.
+    #[must_use]
+    pub fn http_date(self) -> String {
+        let micros = i64::try_from(self.0).ok();
+        let instant = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
+        let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+        let written = instant.map(|instant| printer.timestamp_to_rfc9110_string(&instant));
+        written.and_then(Result::ok).unwrap_or_default()
+    }
+
     /// How long after `earlier` this instant is; zero when it is before it.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -7,16 +7,26 @@ mod answer;
 mod body;
 mod buyer;
 pub mod config;
+mod document;
 mod gateway;
 mod lane;
 mod meters;
 pub mod operations;
 mod order;
 mod orders;
+mod outcomes;
 mod problem;
+mod room;
 mod sales;
 mod serve;
+mod stream;
+mod streams;
+mod takeover;
+#[cfg(test)]
+mod tests;
 mod tickets;
+mod wait;
+mod wheel;
 
 pub use gateway::{Gateway, GatewayParts};
 pub use serve::{Bounds, serve};

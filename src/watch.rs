@@ -4,6 +4,7 @@
 mod meters;
 mod queue;
 mod sale;
+mod seats;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +17,14 @@ use arc_swap::ArcSwap;
 pub use meters::{Admission, Admissions};
 pub use queue::Standing;
 pub use sale::{Forsale, SaleView};
+use seats::Seats;
+pub use seats::{Bell, Seat, Seated};
 
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::{
     Bound, DrainDoc, Fault, SharedLedger, Snapshot, Tail, TailEntry, TailEvent, TailId,
 };
-use crate::order::Keyring;
+use crate::order::{Keyring, Place};
 use crate::sale::{SaleName, SaleNo};
 use crate::tasks::{Check, CheckStatus, Stop};
 
@@ -66,6 +69,8 @@ pub struct Watch {
     /// Wall time at which the last read began that reached the end of the tail.
     caught_up: AtomicU64,
     lost: AtomicBool,
+    /// Who waits for news of an order.
+    seats: Arc<Seats>,
 }
 
 impl Watch {
@@ -89,6 +94,7 @@ impl Watch {
             drain: ArcSwap::from_pointee(drain),
             caught_up: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            seats: Arc::default(),
         });
         let after = watch.reload().await?;
         Ok((Arc::clone(&watch), Follower { watch, after }))
@@ -130,6 +136,22 @@ impl Watch {
     #[must_use]
     pub fn caught_up(&self, since: Timestamp) -> bool {
         self.caught_up.load(Ordering::Acquire) >= since.0
+    }
+
+    /// Takes a seat for news of one order; `bell` is rung when the order moves.
+    #[must_use]
+    pub fn sit(&self, sale_no: SaleNo, place: Place, bell: &Arc<Bell>) -> Seated {
+        self.seats.sit(sale_no, place, bell)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn seated(&self) -> usize {
+        self.seats.len()
+    }
+
+    /// Calls everybody who waits by this bell.
+    pub fn call_all(&self, bell: &Arc<Bell>) {
+        self.seats.call_all(bell);
     }
 
     /// Each sale's share of the drain's rate, and what its backlog may be by that.
@@ -188,6 +210,7 @@ impl Watch {
         self.drain.store(Arc::new(drain));
         self.share_out();
         self.caught_up.store(began.0, Ordering::Release);
+        self.seats.ring_all();
         Ok(tail)
     }
 
@@ -199,6 +222,7 @@ impl Watch {
                 }
                 TailEvent::Moved { sale_no, orders } => {
                     self.with(*sale_no, |sale| sale.moved(orders));
+                    self.seats.ring(*sale_no, orders);
                 }
                 TailEvent::Level(level) => self.with(level.sale_no, |sale| sale.level(*level)),
                 TailEvent::Sale(doc) => {
@@ -262,7 +286,7 @@ impl Follower {
     }
 
     /// Applies what there is; answers how long to rest, `None` until there is news.
-    async fn step(&mut self) -> Option<Duration> {
+    pub(crate) async fn step(&mut self) -> Option<Duration> {
         let began = self.watch.clock.wall();
         let read = self.watch.ledger.tail(self.after, ENTRIES).await;
         let pause = match read {

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::call::call;
 use crate::clock;
+use crate::scrape::Scrape;
 use crate::target::Target;
 
 /// Between two looks at the census while a queue drains.
@@ -196,6 +197,22 @@ impl Admin {
         let change = json!({ "sku": sku, "delta": units, "operation": operation });
         let path = format!("/admin/v1/sales/{sale}/stock");
         self.ask(Method::POST, &path, Some(&change)).await.map(drop)
+    }
+
+    /// Stops the drain, or has it go on.
+    pub async fn pause_drain(&self, paused: bool) -> anyhow::Result<()> {
+        let change = json!({ "paused": paused });
+        self.ask(Method::PATCH, "/admin/v1/drain", Some(&change)).await.map(drop)
+    }
+
+    /// The gateway's metrics.
+    pub async fn metrics(&self) -> anyhow::Result<Scrape> {
+        let reply =
+            call(&self.target, Method::GET, "/metrics", self.token.as_deref(), None).await?;
+        if reply.status != 200 {
+            bail!("GET /metrics: status {}", reply.status);
+        }
+        Ok(Scrape::parse(&String::from_utf8_lossy(&reply.body)))
     }
 
     /// Ends a sale.

@@ -20,6 +20,7 @@ pub mod prove;
 pub mod recover;
 pub mod report;
 pub mod run;
+pub mod scrape;
 pub mod store;
 pub mod tally;
 pub mod target;

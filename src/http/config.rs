@@ -35,7 +35,7 @@ pub struct PublicLimits {
     pub connections: usize,
     /// Open connections of one address. Not built yet: only `off`.
     pub connections_per_address: Off,
-    /// Open ticket streams. Streams are not built yet.
+    /// Open ticket streams; more are refused.
     pub streams: usize,
 }
 

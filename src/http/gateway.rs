@@ -11,17 +11,21 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::answer::{Answer, empty, json};
 use super::body;
 use super::config::Public;
 use super::lane::Lane;
 use super::meters::{Meters, Route};
+use super::outcomes::Outcomes;
 use super::problem::{self, Problem};
+use super::room::Room;
 use super::sales::Pages;
-use super::serve::{Bounds, serve};
-use super::tickets::Outcomes;
+use super::serve::{Bounds, serve_taking};
+use super::streams::Streams;
+use super::takeover::Takeover;
+use super::wait::PREFERENCE_APPLIED;
 use crate::admission::Limits;
 use crate::clock::SharedClock;
 use crate::identity::Identity;
@@ -65,14 +69,17 @@ pub struct Gateway {
     pub(super) outcomes: Outcomes,
     pub(super) pages: Pages,
     pub(super) meters: Meters,
+    pub(super) streams: Arc<Streams>,
     numbers: AtomicU64,
 }
 
 /// One connection's share of what a request needs.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Caller {
     pub(super) gateway: Arc<Gateway>,
     pub(super) lane: Arc<Lane>,
+    pub(super) room: Arc<Room>,
+    pub(super) takeover: Takeover<TcpStream>,
     /// The peer is a trusted proxy.
     pub(super) trusted: bool,
     /// The other end of the connection.
@@ -87,6 +94,7 @@ impl Gateway {
             outcomes: Outcomes::default(),
             pages: Pages::default(),
             meters: Meters::new(),
+            streams: Streams::new(parts.config.limits.streams),
             numbers: AtomicU64::new(0),
             parts,
         })
@@ -103,18 +111,22 @@ impl Gateway {
     pub async fn run(self: Arc<Self>, listener: TcpListener, bounds: Bounds) {
         let lane = Lane::new(Arc::clone(&self.parts.ledger));
         let carrying = tokio::spawn(Arc::clone(&lane).run());
+        let room = Room::new(Arc::clone(&self.parts.clock));
+        let calling = tokio::spawn(Arc::clone(&room).run(Arc::clone(&self)));
         let stop = self.parts.stop.clone();
-        let make = |peer: SocketAddr| {
+        let make = |peer: SocketAddr, takeover: Takeover<TcpStream>| {
             let trusted = self.parts.identity.trusts(peer.ip());
-            let (gateway, lane, peer) = (Arc::clone(&self), Arc::clone(&lane), peer.ip());
-            let caller = Caller { gateway, lane, trusted, peer };
+            let (gateway, lane, room) = (Arc::clone(&self), Arc::clone(&lane), Arc::clone(&room));
+            let peer = peer.ip();
+            let caller = Arc::new(Caller { gateway, lane, room, takeover, trusted, peer });
             move |request: Request<Incoming>| {
-                let caller = caller.clone();
+                let caller = Arc::clone(&caller);
                 async move { Ok::<_, Infallible>(caller.answer(request).await) }
             }
         };
-        serve(listener, bounds, stop, make).await;
+        serve_taking(listener, bounds, stop, make).await;
         carrying.abort();
+        calling.abort();
     }
 
     /// A number that is never given twice and cannot be guessed (SplitMix64 of a secret seed).
@@ -142,7 +154,7 @@ enum Path<'a> {
     Sale(&'a str),
     Orders,
     Ticket(&'a str),
-    Events,
+    Events(&'a str),
     Live,
     Ready,
     Problems(&'a str),
@@ -161,7 +173,7 @@ impl<'a> Path<'a> {
         if let Some(rest) = path.strip_prefix("/v1/tickets/") {
             return match rest.split_once('/') {
                 None if !rest.is_empty() => Self::Ticket(rest),
-                Some((ticket, "events")) if !ticket.is_empty() => Self::Events,
+                Some((ticket, "events")) if !ticket.is_empty() => Self::Events(ticket),
                 _ => Self::Unknown,
             };
         }
@@ -185,7 +197,8 @@ impl<'a> Path<'a> {
         match self {
             Self::Sales | Self::Sale(_) => Route::Sales,
             Self::Orders => Route::Orders,
-            Self::Ticket(_) | Self::Events => Route::Tickets,
+            Self::Ticket(_) => Route::Tickets,
+            Self::Events(_) => Route::Streams,
             Self::Live | Self::Ready => Route::Probes,
             Self::Problems(_) | Self::Unknown => Route::Other,
         }
@@ -203,6 +216,8 @@ impl Caller {
         } else {
             self.other(&head, body).await
         };
+        let held = answer.headers().contains_key(PREFERENCE_APPLIED);
+        let route = if held { Route::Waits } else { route };
         let took = clock.monotonic().saturating_sub(began);
         self.gateway.meters.request(route, &head.method, answer.status(), took);
         answer
@@ -252,9 +267,7 @@ impl Caller {
             Path::Sales => Ok(self.sales(head)),
             Path::Sale(name) => self.sale(name, head),
             Path::Ticket(ticket) => self.ticket(ticket, head).await,
-            Path::Events => {
-                Err(Problem::NotImplemented("streams are not built yet: poll the ticket"))
-            }
+            Path::Events(ticket) => Box::pin(self.events(ticket, head)).await,
             Path::Live => Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"live\"}"))),
             Path::Ready => Ok(self.ready()),
             Path::Problems(name) => {

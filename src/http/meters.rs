@@ -13,12 +13,16 @@ use crate::metrics::{HTTP_REQUEST_DURATION, TICKET_POLLS};
 pub(super) enum Route {
     Orders,
     Tickets,
+    /// Held answers, by how long they were held.
+    Waits,
+    /// Streams, by how long they took to begin.
+    Streams,
     Sales,
     Probes,
     Other,
 }
 
-const ROUTES: [&str; 5] = ["orders", "tickets", "sales", "probes", "other"];
+const ROUTES: [&str; 7] = ["orders", "tickets", "waits", "streams", "sales", "probes", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 /// Every status that the listener answers; the last stands for all others.
 const CODES: [u16; 21] = [

@@ -262,7 +262,7 @@ impl Caller {
             }
             _ => (receipt.state, None),
         };
-        let (eta, poll) = self.waits(&head.sale, position);
+        let (eta, poll) = self.gateway.waits(&head.sale, position);
         let mut body = Vec::with_capacity(256);
         let mut text = |part: &str| body.extend_from_slice(part.as_bytes());
         let mut digits = itoa::Buffer::new();
@@ -290,26 +290,6 @@ impl Caller {
             answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
         answer
-    }
-
-    /// Estimated milliseconds until the order goes to the store, and until asking again is worth it. Both are
-    /// `None` for an order that does not wait in the queue; the first also while the drain is paused.
-    pub(super) fn waits(
-        &self,
-        sale: &SaleView,
-        position: Option<u64>,
-    ) -> (Option<u64>, Option<u64>) {
-        let Some(position) = position else { return (None, None) };
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate; a float saturates when it is cast"
-        )]
-        let eta = (position as f64 * 1_000.0 / sale.rate().max(1e-6)) as u64;
-        let poll = self.gateway.jittered((eta / 2).clamp(500, 30_000));
-        let paused = self.gateway.parts.watch.drain_paused();
-        ((!paused).then_some(eta), Some(poll))
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) enum Problem {
     SoldOut,
     LimitReached { ticket: Option<String> },
     BacklogFull { retry_after: u64 },
+    TooManyStreams { retry_after: u64 },
     LedgerUnavailable { reason: String },
     InDoubt { key: String },
 }
@@ -182,6 +183,12 @@ impl Problem {
                 "The limit of one buyer is reached",
                 "see the ticket that you have",
             ),
+            Self::TooManyStreams { .. } => (
+                503,
+                "too_many_streams",
+                "This gateway has no room for another stream",
+                "ask for the ticket itself, after its poll_after_ms or with ?wait=30",
+            ),
             Self::BacklogFull { .. } => (
                 503,
                 "backlog_full",
@@ -218,6 +225,7 @@ impl Problem {
             | Self::NotOpen { retry_after, .. }
             | Self::Overloaded { retry_after }
             | Self::BacklogFull { retry_after }
+            | Self::TooManyStreams { retry_after }
             | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
             Self::Stopping | Self::InDoubt { .. } => Some(1),
             Self::Paused => Some(5),
@@ -333,6 +341,7 @@ fn samples() -> Vec<Problem> {
         Problem::SoldOut,
         Problem::LimitReached { ticket: None },
         Problem::BacklogFull { retry_after: 0 },
+        Problem::TooManyStreams { retry_after: 0 },
         Problem::LedgerUnavailable { reason: String::new() },
         Problem::InDoubt { key: String::new() },
     ]

@@ -3,10 +3,13 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::config::Timeouts;
+use super::takeover::{Next, Takeover};
 use crate::tasks::Stop;
 
 /// After an accept that failed for want of descriptors or memory.
@@ -59,6 +63,22 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    serve_taking(listener, bounds, stop, |peer, _| make(peer)).await;
+}
+
+/// The same, and what `make` gives may take connections over.
+pub(super) async fn serve_taking<M, S, F, B>(
+    listener: TcpListener,
+    bounds: Bounds,
+    stop: Stop,
+    make: M,
+) where
+    M: Fn(SocketAddr, Takeover<TcpStream>) -> S,
+    S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     let mut connections = JoinSet::new();
     let stopped = async {
         stop.pulled().await;
@@ -75,7 +95,9 @@ where
         match accepted {
             Ok((stream, peer, permit)) => {
                 failing = false;
-                let served = connection(stream, make(peer), bounds.clone(), stop.clone());
+                let takeover = Takeover::new();
+                let answer = make(peer, takeover.clone());
+                let served = connection(stream, answer, takeover, bounds.clone(), stop.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(permit);
@@ -113,8 +135,20 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-async fn connection<S, F, B>(stream: TcpStream, answer: S, bounds: Bounds, stop: Stop)
-where
+/// How a connection left the HTTP engine.
+enum Left {
+    Ended(hyper::Result<()>),
+    Taken(Next<TcpStream>),
+    Idle,
+}
+
+async fn connection<S, F, B>(
+    stream: TcpStream,
+    answer: S,
+    takeover: Takeover<TcpStream>,
+    bounds: Bounds,
+    stop: Stop,
+) where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -132,26 +166,39 @@ where
             answered
         }
     };
-    let served = http1::Builder::new()
+    let mut served = http1::Builder::new()
         .max_buf_size(HEAD_MAX)
         // Answers are small: copied together they are sent by one plain call.
         .writev(false)
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        biased;
-        ended = served.as_mut() => ended,
-        () = stop.pulled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-        () = idle.longer_than(bounds.idle) => {
-            tracing::debug!("a connection was idle");
-            return;
-        }
+        .serve_connection(TokioIo::new(takeover.over(stream)), service_fn(answer));
+    let left = {
+        let (stopping, idling) = (stop.pulled(), idle.longer_than(bounds.idle));
+        tokio::pin!(stopping, idling);
+        let mut told = false;
+        poll_fn(|cx| {
+            let mut served = Pin::new(&mut served);
+            if !told && stopping.as_mut().poll(cx).is_ready() {
+                told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            if let Poll::Ready(ended) = served.poll(cx) {
+                return Poll::Ready(Left::Ended(ended));
+            }
+            if let Some(next) = takeover.taken() {
+                return Poll::Ready(Left::Taken(next));
+            }
+            idling.as_mut().poll(cx).map(|()| Left::Idle)
+        })
+        .await
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+    match left {
+        Left::Taken(next) => {
+            let socket = served.into_parts().io.into_inner().into_inner();
+            next(socket).await;
+        }
+        Left::Ended(Err(error)) => tracing::debug!(%error, "a connection ended"),
+        Left::Ended(Ok(())) => {}
+        Left::Idle => tracing::debug!("a connection was idle"),
     }
 }
 

@@ -9,6 +9,7 @@ mod pace;
 mod plant;
 mod speed;
 mod verify;
+mod waiting;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,8 @@ pub enum Name {
     Limits,
     /// The verifier finds nothing in an honest sale, and every sabotage of the store
     Verify,
+    /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
+    Waiting,
     /// What an order costs beside bare hyper
     Speed,
 }
@@ -109,6 +112,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
     }
     let ended = checks.ended();

@@ -1,0 +1,9 @@
+//! The public listener over real sockets: the book behind it, a clock that a test moves, and a follower that
+//! reads the tail when a test says so.
+
+mod client;
+mod counted;
+mod rig;
+mod streams;
+mod takeover;
+mod waits;

@@ -1,0 +1,120 @@
+//! A ledger that counts what it is asked, and can forget its tail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+
+use crate::ledger::{
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Grant,
+    Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger, Snapshot, Tail,
+    TailId, Timeline,
+};
+use crate::order::Place;
+use crate::sale::{SaleName, SaleNo};
+
+/// Passes every call on to the book. Reads of the tail are the follower's and not counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    book: SharedLedger,
+    asked: AtomicUsize,
+    gap: AtomicBool,
+}
+
+impl Counted {
+    pub(super) fn over(book: SharedLedger) -> Arc<Self> {
+        Arc::new(Self { book, asked: AtomicUsize::new(0), gap: AtomicBool::new(false) })
+    }
+
+    /// Calls so far.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The next read of the tail finds that it is gone.
+    pub(super) fn forget_the_tail(&self) {
+        self.gap.store(true, Ordering::SeqCst);
+    }
+
+    fn book(&self) -> &SharedLedger {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        &self.book
+    }
+}
+
+impl Ledger for Counted {
+    fn reserve(&self, orders: Vec<Reserve>) -> Answer<'_, Vec<Reserved>> {
+        self.book().reserve(orders)
+    }
+
+    fn cancel(&self, orders: Vec<Cancel>) -> Answer<'_, Vec<Cancelled>> {
+        self.book().cancel(orders)
+    }
+
+    fn grant(&self, sale: SaleNo, want: u32) -> Answer<'_, Grant> {
+        self.book().grant(sale, want)
+    }
+
+    fn claim(&self, claim: Claim) -> Answer<'_, Claimed> {
+        self.book().claim(claim)
+    }
+
+    fn settle(&self, settles: Vec<Settle>) -> Answer<'_, Vec<Settled>> {
+        self.book().settle(settles)
+    }
+
+    fn change(&self, change: Change) -> Answer<'_, Changed> {
+        self.book().change(change)
+    }
+
+    fn census(&self, sale: SaleName) -> Answer<'_, Option<SaleDoc>> {
+        self.book().census(sale)
+    }
+
+    fn sales(&self) -> Answer<'_, Vec<SaleDoc>> {
+        self.book().sales()
+    }
+
+    fn drain(&self) -> Answer<'_, DrainDoc> {
+        self.book().drain()
+    }
+
+    fn tickets(&self, sale: SaleNo, places: Vec<Place>) -> Answer<'_, Vec<Option<OrderDoc>>> {
+        self.book().tickets(sale, places)
+    }
+
+    fn timeline(&self, sale: SaleNo, place: Place) -> Answer<'_, Option<Timeline>> {
+        self.book().timeline(sale, place)
+    }
+
+    fn export(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+        self.book().export(sale, from, max)
+    }
+
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+        self.book().dead(sale, from, max)
+    }
+
+    fn snapshot(&self) -> Answer<'_, Snapshot> {
+        self.book().snapshot()
+    }
+
+    fn tail(&self, after: TailId, max: usize) -> Answer<'_, Tail> {
+        if self.gap.swap(false, Ordering::SeqCst) {
+            return Box::pin(async { Ok(Tail::Gap) });
+        }
+        self.book.tail(after, max)
+    }
+
+    fn news(&self, after: TailId) -> BoxFuture<'_, ()> {
+        self.book.news(after)
+    }
+
+    fn durability(&self) -> &'static str {
+        self.book.durability()
+    }
+
+    fn trouble(&self) -> Option<Arc<str>> {
+        self.book.trouble()
+    }
+}
