@@ -31,6 +31,7 @@ pub use verifier::verify_offline;
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
 use crate::config::Settings;
+use crate::identity::Means;
 
 /// What a process tells once it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,12 @@ pub fn serve(
 ) -> Result<(), StartError> {
     logs::start(&settings.log);
     let threads = public::threads(settings.public.threads);
-    let connections = descriptors::connections(settings.public.limits.connections, threads)?;
+    let questions = match &settings.identity {
+        Means::Forward(question) => question.max_in_flight,
+        Means::Header(_) | Means::Jwt(_) => 0,
+    };
+    let wanted = settings.public.limits.connections;
+    let connections = descriptors::connections(wanted, threads, questions)?;
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("forebay-control")

@@ -28,11 +28,15 @@ pub(super) struct Connections {
 }
 
 /// Raises the soft limit to the hard one and says how many connections it carries: of buyers at most `wanted`.
-/// `threads`: how many take orders.
+/// `threads`: how many take orders. `questions`: how many may be asked of the shop at once.
 ///
 /// # Errors
 /// When there are too few for the process itself.
-pub(super) fn connections(wanted: usize, threads: usize) -> Result<Connections, StartError> {
+pub(super) fn connections(
+    wanted: usize,
+    threads: usize,
+    questions: usize,
+) -> Result<Connections, StartError> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Refused or not: what is in force is read again.
@@ -40,7 +44,7 @@ pub(super) fn connections(wanted: usize, threads: usize) -> Result<Connections, 
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let own = OWN + THREAD * threads as u64;
+    let own = OWN + THREAD * threads as u64 + questions as u64;
     let whole = own + OPERATORS_MAX + wanted as u64;
     let Some(carried) = carried(limit.saturating_sub(own), wanted) else {
         let least = own + LEAST;

@@ -28,6 +28,12 @@ async fn too_few_descriptors_are_refused_before_anything_is_touched() {
     let gateway = plant.start_behind(&limited(41)).await;
     assert_eq!(gateway.ready().await.0, 200);
     gateway.stop().await.well();
+    // Asking the shop who buyers are needs as many as may be asked at once.
+    let plant = plant
+        .set("identity.mode=forward")
+        .set("identity.url=http://127.0.0.1:9/whoami")
+        .set("identity.max_in_flight=50");
+    plant.refused_behind(&limited(64)).await.is(1, &["may open 64 files", "needs 91 at least"]);
 }
 
 /// A buyer who keeps his connection.
