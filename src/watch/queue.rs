@@ -1,9 +1,7 @@
 //! Where each order of a sale stands, a byte each, and the queue's cursor: a position is a subtraction.
 //!
-//! Invariants: every order before the cursor has left the queue; `above` holds exactly the orders at or after
-//! it that have. Both only grow, so a position never grows.
-
-use std::collections::BTreeSet;
+//! Invariants: every order before the cursor has left the queue; `left` counts, block by block, the orders that have.
+//! Both only grow, so a position never grows. It costs the same however many left out of turn, as cancelled orders do.
 
 use crate::ledger::EpochSpan;
 use crate::order::{Place, State};
@@ -22,12 +20,16 @@ pub enum Standing {
     Unknown,
 }
 
+/// Orders of one count.
+const BLOCK: usize = 4_096;
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     spans: Vec<EpochSpan>,
     states: Vec<u8>,
     cursor: usize,
-    above: BTreeSet<usize>,
+    /// Of each block of orders, how many have left the queue.
+    left: Vec<u16>,
     waiting: u64,
 }
 
@@ -38,11 +40,9 @@ fn waits(code: u8) -> bool {
 impl Queue {
     pub(super) fn of(spans: Vec<EpochSpan>, states: Vec<u8>) -> Self {
         let waiting = states.iter().filter(|code| waits(**code)).count() as u64;
-        let mut queue = Self { spans, states, cursor: 0, above: BTreeSet::new(), waiting };
+        let left = states.chunks(BLOCK).map(left_of).collect();
+        let mut queue = Self { spans, states, cursor: 0, left, waiting };
         queue.advance();
-        let left = |(_, code): &(usize, &u8)| **code != State::Queued.code();
-        let above = queue.states.iter().enumerate().skip(queue.cursor).filter(left);
-        queue.above = above.map(|(index, _)| index).collect();
         queue
     }
 
@@ -70,6 +70,7 @@ impl Queue {
         let fresh = end.saturating_sub(self.states.len());
         self.waiting += fresh as u64;
         self.states.resize(self.states.len() + fresh, State::Queued.code());
+        self.left.resize(self.states.len().div_ceil(BLOCK), 0);
     }
 
     /// An order went to another state.
@@ -78,15 +79,15 @@ impl Queue {
         let Some(code) = self.states.get_mut(index) else { return };
         let was = std::mem::replace(code, to.code());
         self.waiting = self.waiting + u64::from(waits(to.code())) - u64::from(waits(was));
-        if index >= self.cursor && to != State::Queued {
-            self.above.insert(index);
+        if let Some(left) = self.left.get_mut(index / BLOCK) {
+            let (had, has) = (was != State::Queued.code(), to != State::Queued);
+            *left = *left + u16::from(has) - u16::from(had);
         }
         self.advance();
     }
 
     fn advance(&mut self) {
         while self.states.get(self.cursor).is_some_and(|code| *code != State::Queued.code()) {
-            self.above.remove(&self.cursor);
             self.cursor += 1;
         }
     }
@@ -105,10 +106,31 @@ impl Queue {
     }
 
     fn queued(&self, index: usize) -> Standing {
-        let ahead = index - self.cursor.min(index);
-        let left = self.above.range(..index).count();
-        Standing::Queued { position: (ahead - left) as u64 + 1 }
+        let from = self.cursor.min(index);
+        // Beyond what the tail has told nobody has left.
+        let told = index.min(self.states.len()).max(from);
+        let ahead = (index - from) as u64;
+        Standing::Queued { position: ahead - self.left_between(from, told) + 1 }
     }
+
+    /// Orders from index `from` to before `to` that have left the queue.
+    fn left_between(&self, from: usize, to: usize) -> u64 {
+        let (first, last) = (from / BLOCK, to / BLOCK);
+        let of = |from: usize, to: usize| {
+            self.states.get(from..to).map_or(0, |states| u64::from(left_of(states)))
+        };
+        if first == last {
+            return of(from, to);
+        }
+        let between = self.left.get(first + 1..last).unwrap_or_default();
+        let whole: u64 = between.iter().map(|left| u64::from(*left)).sum();
+        of(from, (first + 1) * BLOCK) + whole + of(last * BLOCK, to)
+    }
+}
+
+/// How many of these states, a block of them at most, are not queued.
+fn left_of(states: &[u8]) -> u16 {
+    states.iter().map(|code| u16::from(*code != State::Queued.code())).sum()
 }
 
 #[cfg(test)]
@@ -139,11 +161,35 @@ mod tests {
         assert_eq!((position(&queue, 2), position(&queue, 5)), (1, 3));
         queue.moved(place(2), State::Placing);
         assert_eq!((queue.cursor, position(&queue, 4), position(&queue, 5)), (3, 1, 2));
-        assert!(queue.above.is_empty());
         assert_eq!(queue.waiting(), 4);
         queue.moved(place(1), State::Placed);
         assert_eq!(queue.standing(place(1)), Standing::Left(State::Placed));
         assert_eq!(queue.waiting(), 3);
+    }
+
+    #[test]
+    fn counted_by_blocks_a_position_is_what_counting_one_by_one_gives() {
+        let count = 3 * BLOCK + 77;
+        let mut queue = Queue::of(vec![EpochSpan { epoch: 1, first_index: 0 }], vec![0; BLOCK]);
+        queue.admitted(place(BLOCK as u64 + 1), count - BLOCK);
+        let mut left = vec![false; count];
+        for step in 0..count {
+            // Every order leaves once: every third step the next in turn, else one from anywhere.
+            let anywhere = step * 7_919 % count;
+            let next = left.iter().position(|left| !left).unwrap();
+            let index = if step % 3 == 0 || left[anywhere] { next } else { anywhere };
+            queue.moved(place(index as u64 + 1), State::Cancelled);
+            left[index] = true;
+            if step % 97 == 0 {
+                for at in (0..count + 5).step_by(331).filter(|at| !left.get(*at).unwrap_or(&false))
+                {
+                    let ahead = (0..at).filter(|index| !left.get(*index).unwrap_or(&false)).count();
+                    assert_eq!(position(&queue, at as u64 + 1), ahead as u64 + 1, "{step} {at}");
+                }
+            }
+        }
+        let again = Queue::of(queue.spans.clone(), queue.states.clone());
+        assert_eq!((again.left, again.cursor), (queue.left, count));
     }
 
     #[test]

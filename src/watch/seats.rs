@@ -161,3 +161,48 @@ impl Drop for Seated {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    const SALE: SaleNo = SaleNo(1);
+
+    fn place(sequence: u64) -> Place {
+        Place { epoch: 1, sequence }
+    }
+
+    #[tokio::test]
+    async fn only_the_seats_of_orders_that_moved_are_rung_and_only_while_they_are_taken() {
+        let (seats, bell, other) = (Arc::<Seats>::default(), Arc::default(), Arc::default());
+        let first = seats.sit(SALE, place(1), &bell);
+        let both = [seats.sit(SALE, place(2), &bell), seats.sit(SALE, place(2), &bell)];
+        let elsewhere = seats.sit(SALE, place(2), &other);
+        drop(seats.sit(SALE, place(2), &bell));
+        seats.ring(SaleNo(2), &[(place(2), State::Placing)]);
+        seats.ring(SALE, &[(place(2), State::Placing), (place(3), State::Placing)]);
+        let rung = bell.rung().await;
+        assert_eq!(rung.len(), 2);
+        assert!(both.iter().all(|seated| rung.iter().any(|seat| Arc::ptr_eq(seat, seated.seat()))));
+        assert_eq!(other.rung().await.len(), 1);
+        // Nobody knows what he has missed.
+        seats.ring_all();
+        assert_eq!(bell.rung().await.len(), 3);
+        drop((first, both, elsewhere));
+        assert_eq!(seats.len(), 0);
+    }
+
+    #[test]
+    fn a_call_is_kept_for_who_does_not_wait_yet() {
+        let bell = Arc::<Bell>::default();
+        let seat = Seat::new(SALE, place(1), &bell);
+        let cx = &Context::from_waker(Waker::noop());
+        assert_eq!(seat.poll_called(cx), Poll::Pending);
+        seat.call();
+        seat.call();
+        assert_eq!(seat.poll_called(cx), Poll::Ready(()));
+        assert_eq!(seat.poll_called(cx), Poll::Pending);
+    }
+}

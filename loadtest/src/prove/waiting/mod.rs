@@ -33,7 +33,7 @@ const GATHER_WITHIN: Duration = Duration::from_secs(120);
 const IDLE: Duration = Duration::from_secs(2);
 /// Buyers who still wait when the gateway is stopped, on streams and by polls each.
 const AT_THE_STOP: u64 = 20;
-/// 20,000 buyers in 200 MB, the gateway itself included.
+/// 20,000 streams in 200 MB, the gateway itself included.
 const BYTES_MAX: u64 = 200_000_000;
 /// From the settle to the buyer.
 const PUSHED_WITHIN_MS: f64 = 50.0;
@@ -50,17 +50,15 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     plant.phase(SALE, "open").await?;
     let tickets = order(&plant, 0..buyers).await?;
 
-    let alone = Memory::of(plant.process.pid())?;
+    all_on_streams(&plant, &tickets, scale, checks).await?;
     let seen = shared(Seen::default());
-    let mut crowd = gather(&plant, &tickets, &seen).await?;
-    let memory = Memory::of(plant.process.pid())?;
-    let scraped = plant.admin.metrics().await?;
-    let streams = scraped.sum("forebay_ticket_streams", &[]);
+    let mut crowd = gather(&plant, &tickets, &seen, by_turns).await?;
+    let resident = Memory::of(plant.process.pid())?.resident / 1_000_000;
+    let streams = open_streams(&plant).await?;
     checks.promise(
-        streams.to_string() == (buyers / 2).to_string(),
-        format_args!("{streams} streams are open, {} answers are held", buyers / 2),
+        streams == buyers / 2,
+        format_args!("{streams} streams are open, {} answers held, {resident} MB", buyers / 2),
     );
-    report_memory(alone, memory, buyers, scale, checks);
     polls_cost_nothing(&plant, &tickets, polls, checks).await?;
 
     let before = plant.admin.metrics().await?;
@@ -88,11 +86,48 @@ async fn order(plant: &Plant, asks: std::ops::Range<u64>) -> anyhow::Result<Vec<
     Ok(new.map(|row| row.ticket).collect())
 }
 
+/// Half of the buyers on streams, half by polls.
+fn by_turns(number: u64) -> Way {
+    if number.is_multiple_of(2) { Way::Stream } else { Way::Polls }
+}
+
+async fn open_streams(plant: &Plant) -> anyhow::Result<u64> {
+    let open = plant.admin.metrics().await?.sum("forebay_ticket_streams", &[]);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let open = open as u64;
+    Ok(open)
+}
+
+/// What a gateway takes that holds a stream for every buyer; then all of them go away.
+async fn all_on_streams(
+    plant: &Plant,
+    tickets: &[String],
+    scale: Scale,
+    checks: &mut Checks,
+) -> anyhow::Result<()> {
+    let (alone, seen) = (Memory::of(plant.process.pid())?, shared(Seen::default()));
+    let mut crowd = gather(plant, tickets, &seen, |_| Way::Stream).await?;
+    let held = Memory::of(plant.process.pid())?;
+    let open = open_streams(plant).await?;
+    let wanted = tickets.len() as u64;
+    checks.promise(open == wanted, format_args!("{open} of {wanted} streams are open at once"));
+    report_memory(alone, held, open, scale, checks);
+    crowd.shutdown().await;
+    let began = clock::now();
+    while open_streams(plant).await? > 0 {
+        ensure!(began.elapsed() < GATHER_WITHIN, "streams whose buyers went away stay open");
+        sleep(Duration::from_millis(20)).await;
+    }
+    report::row("gone", format_args!("no stream is left {:.2?} later", began.elapsed()));
+    Ok(())
+}
+
 /// Has all buyers wait.
 async fn gather(
     plant: &Plant,
     tickets: &[String],
     seen: &Shared<Seen>,
+    way: impl Fn(u64) -> Way,
 ) -> anyhow::Result<JoinSet<()>> {
     let (door, began) = (Arc::new(Semaphore::new(DOOR)), clock::now());
     let mut crowd = JoinSet::new();
@@ -103,8 +138,7 @@ async fn gather(
             seen: seen.clone(),
             door: Arc::clone(&door),
         };
-        let way = if number.is_multiple_of(2) { Way::Stream } else { Way::Polls };
-        crowd.spawn(buyer.wait(way));
+        crowd.spawn(buyer.wait(way(number)));
     }
     while look(seen).waiting < tickets.len() as u64 {
         let failures = look(seen).failures.clone();
@@ -122,12 +156,12 @@ async fn gather(
     Ok(crowd)
 }
 
-fn report_memory(alone: Memory, with_all: Memory, buyers: u64, scale: Scale, checks: &mut Checks) {
-    let each = with_all.resident.saturating_sub(alone.resident) / buyers;
+fn report_memory(alone: Memory, with_all: Memory, streams: u64, scale: Scale, checks: &mut Checks) {
+    let each = with_all.resident.saturating_sub(alone.resident) / streams.max(1);
     let mega = |bytes: u64| bytes / 1_000_000;
     let (before, now, peak) = (mega(alone.resident), mega(with_all.resident), mega(with_all.peak));
     let what = format_args!(
-        "{now} MB resident with {buyers} waiting ({before} MB before, peak {peak} MB, {each} B a buyer)"
+        "{now} MB resident with {streams} streams ({before} MB before, peak {peak} MB, {each} B each)"
     );
     match scale {
         Scale::Small => report::row("memory", what),
@@ -211,7 +245,7 @@ async fn at_the_stop(plant: &mut Plant, placed: u64, checks: &mut Checks) -> any
     plant.admin.pause_drain(true).await?;
     let tickets = order(plant, placed..placed + 2 * AT_THE_STOP).await?;
     let seen = shared(Seen::default());
-    let mut crowd = gather(plant, &tickets, &seen).await?;
+    let mut crowd = gather(plant, &tickets, &seen, by_turns).await?;
     let polls = look(&seen).polls;
     let began = clock::now();
     let stopped = plant.process.stop(STOP_WITHIN).await?;
