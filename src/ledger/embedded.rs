@@ -131,14 +131,13 @@ impl Embedded {
         let lock = Lock::take(directory)?;
         disk::check_writable(directory)?;
         let segments = segments::list(directory)?;
-        let last = segments.last().copied();
-        keys::load(directory, keyring, last.is_none())?;
+        keys::load(directory, keyring, segments.is_empty())?;
         let load::Loaded { base, end, records } = load::everything(directory, &segments)?;
         let load::Base { mut book, lsn: covered, snapshot_bytes } = base;
 
         let process = config.durability == Durability::Process;
-        let relaxed = process || last.is_some_and(|segment| segment.head.relaxed);
-        let new_epoch = last.is_some() && relaxed && mark::position(directory) != Some(end.lsn);
+        let relaxed = process || ends_relaxed(&segments, end.lsn);
+        let new_epoch = end.lsn > Lsn(0) && relaxed && mark::position(directory) != Some(end.lsn);
         let options = Options {
             segment_size: config.segment_size.0.max(SEGMENT_SIZE_MIN),
             relaxed: process,
@@ -162,13 +161,12 @@ impl Embedded {
             files: Mutex::default(),
             trouble: RwLock::default(),
         });
-        shared.follow.covered(covered);
+        shared.follow.covered(covered, snapshot_bytes);
         shared.follow.closed_before(journal.segment_base());
         let follower = Follower {
             shared: Arc::clone(&shared),
             segment_size: options.segment_size,
             snapshot_after: config.snapshot_after.0,
-            snapshot_bytes,
         };
         let writer = Writer {
             book,
@@ -212,6 +210,13 @@ impl Drop for Embedded {
 fn salt(directory: &Path) -> Result<u64, OpenError> {
     let salt = getrandom::u64().map_err(io::Error::other);
     salt.map_err(OpenError::io("get random bytes for the journal in", directory))
+}
+
+/// Whether what the end of the journal says was synced only now and then. An open that died before its first record
+/// leaves a segment of its own level and no epoch: so all that come behind the last record are looked at.
+fn ends_relaxed(segments: &[segments::Segment], end: Lsn) -> bool {
+    let last = segments.iter().rposition(|segment| segment.head.base < end).unwrap_or(0);
+    segments.iter().skip(last).any(|segment| segment.head.relaxed)
 }
 
 /// Opens the book, durably whatever the level: the mark of the last close is good for one open only.

@@ -26,13 +26,16 @@ pub(super) fn make_directory(path: &Path) -> Result<(), OpenError> {
         let error = io::ErrorKind::NotADirectory.into();
         return Err(OpenError::io("use as the ledger's directory", path)(error));
     }
+    let made =
+        path.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    let made: Vec<&Path> = made.collect();
     let mut builder = DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(path);
-    made.map_err(OpenError::io("make the ledger's directory", path))?;
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        sync_directory(parent).map_err(OpenError::io("sync the directory", parent))?;
-    }
-    Ok(())
+    let built = builder.recursive(true).mode(0o700).create(path);
+    built.map_err(OpenError::io("make the ledger's directory", path))?;
+    made.into_iter().filter_map(Path::parent).try_for_each(|parent| {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        sync_directory(parent).map_err(OpenError::io("sync the directory", parent))
+    })
 }
 
 /// That files can be made in the directory: found out at open and not in the middle of a sale, when the journal

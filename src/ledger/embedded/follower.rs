@@ -30,6 +30,10 @@ struct State {
     closed_before: Lsn,
     /// The position of the last snapshot.
     covered: Lsn,
+    /// Bytes of the last snapshot; 0 when there is none.
+    snapshot_bytes: u64,
+    /// A snapshot is asked for, whether or not it is worth one by itself.
+    asked: bool,
     stopped: bool,
 }
 
@@ -44,14 +48,30 @@ impl Follow {
         self.wake.notify_all();
     }
 
+    /// A new segment began at `base`, and a snapshot is to let go of what lies before it.
+    pub(super) fn ask(&self, base: Lsn) {
+        self.state().asked = true;
+        self.closed_before(base);
+    }
+
+    /// Whether most of what lies in snapshot and closed segments is of no use, when so many bytes of the book are:
+    /// at least a segment's worth of it.
+    pub(super) fn is_mostly_waste(&self, live: u64, segment_size: u64) -> bool {
+        let state = self.state();
+        let lies = state.snapshot_bytes + state.closed_before.0.saturating_sub(state.covered.0);
+        lies >= live + live.max(segment_size)
+    }
+
     pub(super) fn stop(&self) {
         self.state().stopped = true;
         self.wake.notify_all();
     }
 
-    /// A snapshot stands for all before `lsn`.
-    pub(super) fn covered(&self, lsn: Lsn) {
-        self.state().covered = lsn;
+    /// A snapshot of so many bytes stands for all before `lsn`.
+    pub(super) fn covered(&self, lsn: Lsn, snapshot_bytes: u64) {
+        let mut state = self.state();
+        (state.covered, state.snapshot_bytes) = (lsn, snapshot_bytes);
+        drop(state);
         self.wake.notify_all();
     }
 
@@ -64,7 +84,7 @@ impl Follow {
         }
     }
 
-    /// Waits for another position than `seen`, or for `patience`.
+    /// Waits for another position than `seen`, or for `patience`. What was asked for is taken with it.
     fn wait(&self, seen: Lsn, patience: Option<Duration>) -> State {
         let mut state = self.state();
         while state.closed_before == seen && !state.stopped {
@@ -73,9 +93,12 @@ impl Follow {
                 continue;
             };
             let woken = self.wake.wait_timeout(state, patience);
-            return *woken.unwrap_or_else(PoisonError::into_inner).0;
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            break;
         }
-        *state
+        let found = *state;
+        state.asked = false;
+        found
     }
 }
 
@@ -86,13 +109,11 @@ pub(super) struct Follower {
     pub(super) segment_size: u64,
     /// Bytes of the journal that are worth a snapshot.
     pub(super) snapshot_after: u64,
-    /// Bytes of the last snapshot; 0 when there is none.
-    pub(super) snapshot_bytes: u64,
 }
 
 impl Follower {
     /// Runs until it is stopped, behind every thread that answers somebody.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(self) {
         // On Linux the priority is the thread's own. Where it is not to be had, snapshots cost others more.
         let _ = rustix::process::setpriority_process(None, NICE);
         let shared = Arc::clone(&self.shared);
@@ -103,7 +124,8 @@ impl Follower {
                 tracing::warn!(%error, "no spare segment could be made: free some disk space");
             }
             let behind = state.closed_before.0.saturating_sub(state.covered.0);
-            if behind >= self.snapshot_after.max(self.snapshot_bytes)
+            let worth = behind >= self.snapshot_after.max(state.snapshot_bytes);
+            if (worth || state.asked)
                 && let Err(error) = self.fold(state.covered, state.closed_before)
             {
                 tracing::error!(%error, "no snapshot could be made; the journal grows");
@@ -114,7 +136,7 @@ impl Follower {
     }
 
     /// Makes a snapshot as of `target`, and deletes what lies before it and is not needed.
-    fn fold(&mut self, covered: Lsn, target: Lsn) -> Result<(), OpenError> {
+    fn fold(&self, covered: Lsn, target: Lsn) -> Result<(), OpenError> {
         let directory = &self.shared.directory;
         let mut closed = self.shared.reader.segments();
         closed.retain(|segment| segment.head.base < target);
@@ -124,14 +146,14 @@ impl Follower {
         let files = self.shared.files();
         let written = snapshot::write(directory, target, out.as_slice());
         written.map_err(OpenError::io("write a snapshot in", directory))?;
-        self.snapshot_bytes = out.len() as u64;
+        let bytes = out.len() as u64;
         let moved_max = (target.0 - covered.0) / 4;
         let floor = self.move_dead_payloads(&book, target, moved_max);
         let deleted = self.delete_before(floor);
         drop(files);
-        self.shared.follow.covered(target);
+        self.shared.follow.covered(target, bytes);
         deleted?;
-        tracing::debug!(bytes = self.snapshot_bytes, position = target.0, "made a snapshot");
+        tracing::debug!(bytes, position = target.0, "made a snapshot");
         Ok(())
     }
 
@@ -167,7 +189,8 @@ impl Follower {
         Lsn(floor)
     }
 
-    /// Deletes the segments that end at or before `floor`, the oldest first.
+    /// Deletes the segments that end at or before `floor`, the oldest first. One that cannot be deleted stays the
+    /// oldest: were a later one deleted before it, the journal would have a gap.
     fn delete_before(&self, floor: Lsn) -> Result<(), OpenError> {
         let segments = self.shared.reader.segments();
         for pair in segments.windows(2) {
@@ -175,10 +198,10 @@ impl Follower {
             if next.head.base > floor {
                 break;
             }
-            self.shared.reader.forget_oldest();
             let path = self.shared.directory.join(old.name());
             disk::delete(&self.shared.directory, &old.name())
                 .map_err(OpenError::io("delete", &path))?;
+            self.shared.reader.forget_oldest();
         }
         Ok(())
     }

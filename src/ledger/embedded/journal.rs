@@ -48,7 +48,8 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Goes on where the records end. A torn tail is cut off, and what was read is made durable: a record that
-    /// was written but not synced before the process died is acknowledged from here on.
+    /// was written but not synced before the process died is acknowledged from here on. It is written once more
+    /// for that: if its sync had failed, the kernel holds it as written, and no sync would write it.
     pub(super) fn open(
         directory: &Path,
         options: Options,
@@ -66,7 +67,10 @@ impl Journal {
         if end.torn > 0 {
             segments::zero(&file, offset, end.torn).map_err(OpenError::io("write", &path))?;
         }
+        write_again(&file, segment.head.offset(end.unsure), offset)
+            .map_err(OpenError::io("write", &path))?;
         file.sync_all().map_err(OpenError::io("sync", &path))?;
+        disk::sync_directory(directory).map_err(OpenError::io("sync", directory))?;
         let mut capacity = file.metadata().map_err(OpenError::io("read", &path))?.len();
         if segment.head.relaxed != options.relaxed {
             capacity = offset;
@@ -136,6 +140,16 @@ impl Journal {
         Ok(())
     }
 
+    /// Goes on in a new segment, so that what was written lies in closed ones.
+    pub(super) fn close_segment(&mut self) -> Result<(), CommitError> {
+        self.roll(SEGMENT_HEAD as u64)
+    }
+
+    /// Bytes of a segment file.
+    pub(super) fn segment_size(&self) -> u64 {
+        self.options.segment_size
+    }
+
     /// Makes all records durable: one `fdatasync`. A failure closes the journal for good.
     pub(super) fn sync(&mut self) -> Result<(), CommitError> {
         if self.closed {
@@ -190,6 +204,14 @@ impl Journal {
     }
 }
 
+/// Writes the bytes of a file from `from` to `to` as they are.
+fn write_again(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let len = usize::try_from(to - from).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, from)?;
+    file.write_all_at(&bytes, from)
+}
+
 /// Turns the spare, or a new file where it does not fit, into a segment. The directory is not synced yet.
 fn place(directory: &Path, segment: Segment, size: u64, spare_size: u64) -> io::Result<File> {
     let spare = (size == spare_size)
@@ -201,7 +223,8 @@ fn place(directory: &Path, segment: Segment, size: u64, spare_size: u64) -> io::
         None => (segments::fill(directory, &unfinished, size)?, unfinished.as_str()),
     };
     file.write_all_at(&segment.head.encode(), 0)?;
-    file.sync_all()?;
+    // What a file holds after a failed sync is unknown for good: the next try has another file.
+    file.sync_all().map_err(|error| disk::give_up(&directory.join(name), error))?;
     std::fs::rename(directory.join(name), directory.join(segment.name()))?;
     Ok(file)
 }

@@ -51,7 +51,7 @@ impl Reader {
         self.state().segments.iter().copied().collect()
     }
 
-    /// Forgets the oldest segment, whose file is about to go.
+    /// Forgets the oldest segment, whose file is gone.
     pub(super) fn forget_oldest(&self) {
         let mut state = self.state();
         if let Some(gone) = state.segments.pop_front() {

@@ -75,6 +75,9 @@ pub(super) struct End {
     pub(super) lsn: Lsn,
     /// Bytes behind it that belong to no valid record.
     pub(super) torn: u64,
+    /// From here on the last segment was read and may not be on the disk: its last record, or all of them where
+    /// they are not synced one by one.
+    pub(super) unsure: Lsn,
 }
 
 /// Reads the records of `segments` in order, those of segments that end before `from` excepted, and gives each
@@ -96,12 +99,13 @@ pub(super) fn replay(
         let path = directory.join(segment.name());
         let bytes = std::fs::read(&path).map_err(OpenError::io("read", &path))?;
         let mut records = Records::new(segment.head, &bytes);
-        let mut offset = records.offset();
+        let (mut offset, mut unsure) = (records.offset(), records.lsn());
         while let Some((lsn, body)) = records.next() {
             each(lsn, body).map_err(|what| OpenError::damaged(&path, offset as u64, what))?;
             offset = records.offset();
+            unsure = if segment.head.relaxed { unsure } else { lsn };
         }
-        end = End { lsn: records.lsn(), torn: 0 };
+        end = End { lsn: records.lsn(), torn: 0, unsure };
         let whole = match (next, records.rest()) {
             (Some(next), _) => end.lsn == next,
             (None, Rest::Damaged) => false,

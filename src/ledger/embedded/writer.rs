@@ -15,14 +15,23 @@ use super::journal::Journal;
 use super::queue::{Command, Decide, Look, Taken, View};
 use super::{CommitError, Shared, load, mark};
 use crate::clock::{LedgerClock, SharedClock};
-use crate::ledger::Fault;
 use crate::ledger::book::{Batch, Book, Now};
+use crate::ledger::{Fault, TailEvent};
 
 /// A record takes no further command once it is this long; what is left waits for the next turn.
 const RECORD_MAX: usize = 4 << 20;
 
 /// How often a full disk is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// Its orders are gone, or all of it.
+fn drops_a_sale(event: &TailEvent) -> bool {
+    match event {
+        TailEvent::Sale(doc) => doc.purged,
+        TailEvent::Forgotten(_) => true,
+        _ => false,
+    }
+}
 
 /// How the ledger stands.
 #[derive(Debug)]
@@ -147,14 +156,34 @@ impl Work {
         self.buffer = buffer;
         match durable {
             Ok(()) => {
+                let dropped = events.iter().any(drops_a_sale);
                 self.own.shared.ring.push(events);
                 let base = self.own.journal.segment_base();
                 if base != segment {
                     self.own.shared.follow.closed_before(base);
                 }
+                if dropped {
+                    self.make_room();
+                }
                 Ok(())
             }
             Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// After a sale was dropped: when most of what lies on the disk is of no use, the follower lets go of it now
+    /// and not some day. It reads closed segments only, so this one is closed.
+    fn make_room(&mut self) {
+        let live = self.own.book.memory_bytes() as u64;
+        let segment_size = self.own.journal.segment_size();
+        if self.own.shared.follow.is_mostly_waste(live, segment_size) {
+            match self.own.journal.close_segment() {
+                Ok(()) => self.own.shared.follow.ask(self.own.journal.segment_base()),
+                // The next commit meets what is wrong.
+                Err(error) => {
+                    tracing::warn!(%error, "the disk space of a dropped sale stays for now")
+                }
+            }
         }
     }
 

@@ -9,13 +9,13 @@ use crate::ledger::embedded::{Config, Durability, OpenError, offline};
 use crate::ledger::{Fate, Ledger};
 use crate::order::{Keyring, State};
 
-fn bytes(book: &Book) -> Vec<u8> {
+pub(super) fn bytes(book: &Book) -> Vec<u8> {
     let mut out = Writer::default();
     book.encode_snapshot(&mut out);
     out.into_inner()
 }
 
-fn copy(from: &Path) -> tempfile::TempDir {
+pub(super) fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -25,7 +25,7 @@ fn copy(from: &Path) -> tempfile::TempDir {
 }
 
 /// A ledger with a snapshot, several segments, and orders in every state that can be reached.
-fn lived(directory: &Path) {
+pub(super) fn lived(directory: &Path) {
     let desk = Desk::open(&small(directory));
     desk.make_sale("demo", 1_000);
     desk.order("demo", 0..60);
