@@ -84,8 +84,8 @@ impl Caller {
         {
             return Err(Problem::ExpectationFailed);
         }
-        order::media_type(&head.headers)?;
         let key = order::idempotency_key(&head.headers)?;
+        order::media_type(&head.headers)?;
         let buyer = self.buyer(head).await?;
         let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
         if sale.terms().doc.purged {
