@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 use crate::http;
+use crate::http::Arrival;
 use crate::http::Bounds;
 use crate::http::admin::Admin;
 use crate::http::config::Timeouts;
@@ -23,10 +24,10 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: Stop) 
     let timeouts = Timeouts { lame_duck: Span::default(), ..Timeouts::default() };
     let answer = |peer: SocketAddr| {
         let admin = Arc::clone(&admin);
-        move |request: Request<Incoming>| {
+        move |request: Request<Incoming>, arrival: Arrival| {
             let admin = Arc::clone(&admin);
-            async move { Ok::<_, Infallible>(admin.handle(request, peer).await) }
+            async move { Ok::<_, Infallible>(admin.arrived(request, &arrival, peer).await) }
         }
     };
-    http::serve(listener, Bounds::new(CONNECTIONS_MAX, &timeouts), stop, answer).await;
+    http::serve(listener, Bounds::new("admin", CONNECTIONS_MAX, &timeouts), stop, answer).await;
 }

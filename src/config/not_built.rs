@@ -25,8 +25,7 @@ const KEYS: [&str; 18] = [
 ];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 11] = [
-    ("public.limits.connections_per_address", &["off"]),
+const ONLY: [(&str, &[&str]); 10] = [
     ("public.limits.streams", &["20000"]),
     ("identity.mode", &["header"]),
     ("limits.per_buyer", OFF),

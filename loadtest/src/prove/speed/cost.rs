@@ -101,7 +101,7 @@ pub(super) async fn bare(
 }
 
 /// CPU time of a process with all its threads, those that ended included.
-fn cpu_micros(pid: u32) -> anyhow::Result<u64> {
+pub(in crate::prove) fn cpu_micros(pid: u32) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/stat");
     let stat = std::fs::read_to_string(Path::new(&path)).with_context(|| path.clone())?;
     parse_cpu_micros(&stat).with_context(|| format!("{path} reads {stat:?}"))
