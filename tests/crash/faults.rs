@@ -142,6 +142,9 @@ impl Account {
             if let Step::Folded(segment) = step {
                 while self.is_on_course() && !is_folded(directory, *segment) {
                     self.take(more.next().expect("it has no end"));
+                    if self.health == Health::Shut {
+                        break;
+                    }
                     // It takes a segment as soon as the follower is there to make another one, and no sooner.
                     wait_until(directory, || directory.join("spare").exists());
                 }

@@ -58,20 +58,26 @@ pub(crate) fn everything() -> Vec<String> {
     ["-y", "-xx", "-s", "1000000", "-e", &traced].map(str::to_owned).into()
 }
 
-/// Reads a log of `-f -y -xx`. What a call did counts when it returned; what it said, when it began.
+/// Reads a log of `-f -y -xx`. What a call did counts when it returned; what it said, when it began. A name that
+/// one thread changes may be met by another before the call has returned: then it counts from there.
 pub(crate) fn read(log: &str, directory: &Path) -> Vec<Happened> {
-    let mut reader = Reader { directory, happened: Vec::new(), cursors: HashMap::new() };
+    let (happened, cursors, naming) = (Vec::new(), HashMap::new(), HashMap::new());
+    let mut reader = Reader { directory, happened, cursors, naming };
     let mut begun: HashMap<&str, String> = HashMap::new();
     for line in log.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim_start();
         if let Some(begin) = rest.strip_suffix(" <unfinished ...>") {
             reader.begin(begin);
+            reader.begin_naming(thread, begin);
             begun.insert(thread, begin.to_owned());
         } else if let Some(resumed) = rest.strip_prefix("<... ") {
             let (_, end) = resumed.split_once(" resumed>").expect("it is said what goes on");
             let whole = begun.remove(thread).expect("what goes on had begun") + end;
-            reader.end(&whole);
+            match reader.naming.remove(thread) {
+                Some(Naming::Met) => {}
+                Some(Naming::Begun(_)) | None => reader.end(&whole),
+            }
         } else {
             reader.begin(rest);
             reader.end(rest);
@@ -80,11 +86,21 @@ pub(crate) fn read(log: &str, directory: &Path) -> Vec<Happened> {
     reader.happened
 }
 
+/// A change of a name that has begun and has not returned.
+#[derive(Debug)]
+enum Naming {
+    Begun(Happened),
+    /// It is among what happened: another thread met it.
+    Met,
+}
+
 struct Reader<'a> {
     directory: &'a Path,
     happened: Vec<Happened>,
     /// Where the next plain write of a descriptor goes.
     cursors: HashMap<u64, u64>,
+    /// By thread.
+    naming: HashMap<String, Naming>,
 }
 
 /// A call: its name, its arguments, and what it returned.
@@ -118,6 +134,29 @@ fn descriptor(text: &str) -> Option<(u64, PathBuf)> {
     Some((number.parse().ok()?, path(hex(rest.split_once('>')?.0))))
 }
 
+impl Happened {
+    /// The name that must be as it is for this to happen, or that this makes.
+    fn meets(&self) -> Option<&str> {
+        match self {
+            Self::Said | Self::DirectorySynced => None,
+            Self::Renamed { from: name, .. }
+            | Self::Opened { name, .. }
+            | Self::Wrote { name, .. }
+            | Self::Cut { name, .. }
+            | Self::Synced { name, .. }
+            | Self::Removed { name } => Some(name),
+        }
+    }
+
+    /// The name that this gives or takes away.
+    fn names(&self) -> Option<&str> {
+        match self {
+            Self::Renamed { to: name, .. } | Self::Removed { name } => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Reader<'_> {
     /// The name inside the directory; `None` for everything outside of it.
     fn inside(&self, path: &Path) -> Option<String> {
@@ -145,7 +184,31 @@ impl Reader<'_> {
             return;
         }
         if let Some(happened) = self.understand(&call) {
+            self.meet(happened.meets());
+            self.meet(happened.names());
             self.happened.push(happened);
+        }
+    }
+
+    fn begin_naming(&mut self, thread: &str, line: &str) {
+        let line = format!("{line}) = ");
+        let Some(call) = call(&line) else { return };
+        if (call.name.starts_with("rename") || call.name.starts_with("unlink"))
+            && let Some(happened) = self.understand(&call)
+        {
+            self.naming.insert(thread.to_owned(), Naming::Begun(happened));
+        }
+    }
+
+    /// A change of this name has come about, though its call has not returned.
+    fn meet(&mut self, name: Option<&str>) {
+        for naming in self.naming.values_mut() {
+            if let Naming::Begun(happened) = naming
+                && name.is_some_and(|name| happened.names() == Some(name))
+            {
+                self.happened.push(happened.clone());
+                *naming = Naming::Met;
+            }
         }
     }
 

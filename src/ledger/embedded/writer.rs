@@ -13,7 +13,7 @@ use metrics::Histogram;
 
 use super::journal::Journal;
 use super::queue::{Command, Decide, Look, Taken, View};
-use super::{CommitError, Shared, load, mark};
+use super::{CommitError, Lsn, Shared, load, mark};
 use crate::clock::{LedgerClock, SharedClock};
 use crate::ledger::book::{Batch, Book, Now};
 use crate::ledger::{Fault, TailEvent};
@@ -65,12 +65,15 @@ struct Work {
     own: Writer,
     buffer: Vec<u8>,
     health: Health,
+    /// Where the last segment began when the follower was told of one.
+    told: Lsn,
 }
 
 impl Writer {
     /// Runs until the queue is stopped and empty; then leaves the mark of a clean close.
     pub(super) fn run(self) {
-        let mut work = Work { own: self, buffer: Vec::new(), health: Health::Good };
+        let told = self.journal.segment_base();
+        let mut work = Work { own: self, buffer: Vec::new(), health: Health::Good, told };
         let mut pending = VecDeque::new();
         loop {
             let patience = match work.health {
@@ -149,7 +152,6 @@ impl Work {
             (self.buffer, _) = batch.into_parts();
             return Ok(());
         }
-        let segment = self.own.journal.segment_base();
         let written = self.own.journal.append(batch.bytes());
         let durable = written.and_then(|()| self.sync());
         let (buffer, events) = batch.into_parts();
@@ -158,8 +160,9 @@ impl Work {
             Ok(()) => {
                 let dropped = events.iter().any(drops_a_sale);
                 self.own.shared.ring.push(events);
+                // A segment may have begun before this commit: in one that failed, or when room was looked for.
                 let base = self.own.journal.segment_base();
-                if base != segment {
+                if std::mem::replace(&mut self.told, base) != base {
                     self.own.shared.follow.closed_before(base);
                 }
                 if dropped {
