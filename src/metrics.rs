@@ -73,6 +73,7 @@ metrics_table! {
     LEDGER_REQUEST_DURATION = "forebay_ledger_request_duration_seconds", Kind::Histogram(FAST), ["engine", "op", "outcome"], "Calls to the ledger, a batch each.";
     LEDGER_BATCH_SIZE = "forebay_ledger_batch_size", Kind::Histogram(BATCH), [], "Orders in one reserve call.";
     LEDGER_FSYNC_DURATION = "forebay_ledger_fsync_duration_seconds", Kind::Histogram(SYNC), [], "One commit's fdatasync.";
+    LEDGER_BOOK_BYTES = "forebay_ledger_book_bytes", Kind::Gauge, [], "Memory of the embedded ledger's orders, buyers and keys, as it reckons; payloads are on the disk.";
     TICKET_POLLS = "forebay_ticket_polls_total", Kind::Counter, [], "Reads of tickets.";
     TICKET_STREAMS = "forebay_ticket_streams", Kind::Gauge, [], "Open ticket streams.";
     IDENTITY_TOKENS = "forebay_identity_tokens_total", Kind::Counter, ["outcome"], "Tokens by what was found; mode jwt.";

@@ -50,7 +50,7 @@ use writer::Writer;
 
 use crate::clock::{LedgerClock, SharedClock};
 use crate::ledger::book::{Batch, Book, Now};
-use crate::metrics::LEDGER_FSYNC_DURATION;
+use crate::metrics::{LEDGER_BOOK_BYTES, LEDGER_FSYNC_DURATION};
 use crate::order::Keyring;
 
 /// A position in the stream of all records: bytes since the ledger was made, record heads included.
@@ -176,6 +176,7 @@ impl Embedded {
             shared: Arc::clone(&shared),
             synced: !process,
             fsync_duration: metrics::histogram!(LEDGER_FSYNC_DURATION),
+            book_bytes: metrics::gauge!(LEDGER_BOOK_BYTES),
         };
         let running = start(writer, follower, lock, directory)?;
         let running = Mutex::new(Some(running));

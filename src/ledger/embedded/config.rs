@@ -50,7 +50,7 @@ impl Default for Config {
             directory: PathBuf::from("./data/ledger"),
             durability: Durability::Disk,
             segment_size: Size(16 << 20),
-            snapshot_after: Size(64 << 20),
+            snapshot_after: Size(256 << 20),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::Histogram;
+use metrics::{Gauge, Histogram};
 
 use super::journal::Journal;
 use super::queue::{Command, Decide, Look, Taken, View};
@@ -57,6 +57,7 @@ pub(super) struct Writer {
     /// Each commit is synced.
     pub(super) synced: bool,
     pub(super) fsync_duration: Histogram,
+    pub(super) book_bytes: Gauge,
 }
 
 /// The writer at work.
@@ -73,6 +74,7 @@ impl Writer {
     /// Runs until the queue is stopped and empty; then leaves the mark of a clean close.
     pub(super) fn run(self) {
         let told = self.journal.segment_base();
+        self.tell_size();
         let mut work = Work { own: self, buffer: Vec::new(), health: Health::Good, told };
         let mut pending = VecDeque::new();
         loop {
@@ -90,6 +92,11 @@ impl Writer {
             }
         }
         work.close();
+    }
+
+    fn tell_size(&self) {
+        #[expect(clippy::cast_precision_loss, reason = "no book has 2^52 bytes")]
+        self.book_bytes.set(self.book.memory_bytes() as f64);
     }
 }
 
@@ -165,6 +172,7 @@ impl Work {
                 if std::mem::replace(&mut self.told, base) != base {
                     self.own.shared.follow.closed_before(base);
                 }
+                self.own.tell_size();
                 if dropped {
                     self.make_room();
                 }

@@ -51,7 +51,8 @@ pub(super) async fn measure(
     figures.restart(plant.ready_after);
     let waiting = waiting + plant.admin.census("few").await?.unsettled();
     let full = resident_bytes(plant.process.pid())?;
-    figures.memory(full.saturating_sub(empty), waiting);
+    let book = plant.admin.metrics().await?.sum("forebay_ledger_book_bytes", &[]);
+    figures.memory(book, full.saturating_sub(empty), waiting);
     plant.process.kill().await
 }
 

