@@ -8,6 +8,8 @@ mod body;
 mod buyer;
 pub mod config;
 mod document;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gateway;
 mod lane;
 mod meters;

@@ -7,6 +7,8 @@ mod address;
 mod bearer;
 mod config;
 mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod jwt;
 mod meters;
 mod network;

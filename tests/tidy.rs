@@ -296,7 +296,7 @@ fn nothing_large_or_binary_is_kept() {
 
 /// Fixtures of formats are binary by nature, but small.
 fn weight(path: &str, bytes: &[u8]) -> Option<String> {
-    let fixture = path.contains("/fixtures/");
+    let fixture = path.contains("/fixtures/") || path.starts_with("fuzz/corpus/");
     if bytes.len() as u64 > BYTES_MAX {
         return Some(format!("{path}: {} bytes: make it when it is needed", bytes.len()));
     }

@@ -14,7 +14,6 @@ use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use crate::order::{ItemLine, ItemLines, LINES_MAX, PAYLOAD_MAX, QUANTITY_MAX};
-use crate::watch::Forsale;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -69,8 +68,8 @@ pub(super) struct Asked {
     pub(super) payload: Bytes,
 }
 
-/// The order in a body.
-pub(super) fn parse(body: &Bytes, sale: &Forsale) -> Result<Asked, Problem> {
+/// The order in a body; `item` knows the place of each sku that the sale has.
+pub(super) fn parse(body: &Bytes, item: impl Fn(&str) -> Option<u16>) -> Result<Asked, Problem> {
     let Object(read): Object<Body<'_>> = serde_json::from_slice(body).map_err(|_| {
         Problem::Malformed("the body must be {\"lines\":[{\"sku\",\"quantity\"}],\"payload\"}")
     })?;
@@ -85,7 +84,7 @@ pub(super) fn parse(body: &Bytes, sale: &Forsale) -> Result<Asked, Problem> {
     }
     let mut lines = Vec::with_capacity(read.lines.len());
     for Object(line) in &read.lines {
-        let item = sale.item(&line.sku).ok_or(Problem::UnknownSku)?;
+        let item = item(&line.sku).ok_or(Problem::UnknownSku)?;
         let quantity = u32::try_from(line.quantity).unwrap_or(0);
         let twice = lines.iter().any(|other: &ItemLine| other.item == item);
         if quantity == 0 || quantity > QUANTITY_MAX || twice {

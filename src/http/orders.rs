@@ -156,7 +156,7 @@ impl Caller {
     async fn place(&self, head: &Head<'_>, bytes: &bytes::Bytes) -> Result<Answer, Problem> {
         let asked = {
             let terms = head.sale.terms();
-            let asked = order::parse(bytes, &terms)?;
+            let asked = order::parse(bytes, |sku| terms.item(sku))?;
             if !head.holder {
                 let (lines, limit) = (asked.lines.as_slice(), terms.doc.terms.limit_per_buyer);
                 admission::by_lines(lines, limit, |item| terms.is_sold_out(item))

@@ -63,7 +63,7 @@ impl Bearer {
 }
 
 /// What follows the scheme, which is written in any case.
-fn token(header: &HeaderValue) -> Option<&[u8]> {
+pub(super) fn token(header: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = header.as_bytes().split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii_start())
 }

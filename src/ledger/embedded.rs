@@ -13,6 +13,8 @@ mod disk;
 mod error;
 mod follower;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod journal;
 mod keys;
 mod load;

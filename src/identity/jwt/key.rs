@@ -173,7 +173,7 @@ impl Keys {
         Self::parse(&bytes, algorithm)
     }
 
-    pub(super) fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<Self, BadKeys> {
+    pub(in crate::identity) fn parse(bytes: &[u8], algorithm: Algorithm) -> Result<Self, BadKeys> {
         let keys = if let Some(keys) = jwk::keys(bytes, algorithm)? {
             keys
         } else if contains(bytes, b"-----BEGIN ") {
