@@ -8,6 +8,7 @@ mod body;
 mod buyer;
 pub mod config;
 mod document;
+mod edge;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod gateway;
@@ -18,17 +19,16 @@ mod order;
 mod orders;
 mod outcomes;
 mod problem;
+mod query;
 mod room;
 mod sales;
-mod serve;
 mod stream;
 mod streams;
-mod takeover;
 #[cfg(test)]
 mod tests;
 mod tickets;
 mod wait;
 mod wheel;
 
+pub use edge::{Arrival, Bounds, serve};
 pub use gateway::{Gateway, GatewayParts};
-pub use serve::{Bounds, serve};

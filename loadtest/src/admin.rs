@@ -144,6 +144,32 @@ impl Admin {
         format!("http://{}", self.target.host)
     }
 
+    /// Where the listener is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.target.address
+    }
+
+    /// The gateway's metrics as they are scraped.
+    pub async fn metrics_text(&self) -> anyhow::Result<String> {
+        let reply =
+            call(&self.target, Method::GET, "/metrics", self.token.as_deref(), None).await?;
+        if reply.status != 200 {
+            bail!("GET /metrics: status {}", reply.status);
+        }
+        Ok(String::from_utf8_lossy(&reply.body).into_owned())
+    }
+
+    /// Makes or amends a sale by its terms.
+    pub async fn put_sale(&self, sale: &str, terms: &Value) -> anyhow::Result<()> {
+        self.ask(Method::PUT, &format!("/admin/v1/sales/{sale}"), Some(terms)).await.map(drop)
+    }
+
+    /// Throws a switch of a sale: `pause`, `resume`, `close`, `purge`.
+    pub async fn switch(&self, sale: &str, switch: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/sales/{sale}/{switch}");
+        self.ask(Method::POST, &path, Some(&json!({}))).await.map(drop)
+    }
+
     async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
         call(&self.target, method.clone(), path, self.token.as_deref(), body)
             .await?
@@ -179,9 +205,7 @@ impl Admin {
 
     /// The value of a metric that has no labels.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let token = self.token.as_deref();
-        let reply = call(&self.target, Method::GET, "/metrics", token, None).await?;
-        let text = String::from_utf8_lossy(&reply.body);
+        let text = self.metrics_text().await?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.with_context(|| format!("there is no metric {name}"))?.parse().context("a number")
     }
@@ -207,18 +231,12 @@ impl Admin {
 
     /// The gateway's metrics.
     pub async fn metrics(&self) -> anyhow::Result<Scrape> {
-        let reply =
-            call(&self.target, Method::GET, "/metrics", self.token.as_deref(), None).await?;
-        if reply.status != 200 {
-            bail!("GET /metrics: status {}", reply.status);
-        }
-        Ok(Scrape::parse(&String::from_utf8_lossy(&reply.body)))
+        Ok(Scrape::parse(&self.metrics_text().await?))
     }
 
     /// Ends a sale.
     pub async fn close(&self, sale: &str) -> anyhow::Result<()> {
-        let path = format!("/admin/v1/sales/{sale}/close");
-        self.ask(Method::POST, &path, Some(&json!({}))).await.map(drop)
+        self.switch(sale, "close").await
     }
 
     /// The counters of a sale.

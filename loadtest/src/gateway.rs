@@ -141,6 +141,11 @@ impl Process {
         }
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.context("the process cannot be killed")

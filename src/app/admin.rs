@@ -8,7 +8,9 @@ use hyper::Request;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
+use crate::clock::SharedClock;
 use crate::http;
+use crate::http::Arrival;
 use crate::http::Bounds;
 use crate::http::admin::Admin;
 use crate::http::config::Timeouts;
@@ -20,15 +22,22 @@ pub(super) async fn serve(
     listener: TcpListener,
     connections: usize,
     admin: Arc<Admin>,
+    clock: SharedClock,
     stop: Stop,
 ) {
     let timeouts = Timeouts { lame_duck: Span::default(), ..Timeouts::default() };
     let answer = |peer: SocketAddr| {
         let admin = Arc::clone(&admin);
-        move |request: Request<Incoming>| {
+        move |request: Request<Incoming>, arrival: Arrival| {
             let admin = Arc::clone(&admin);
-            async move { Ok::<_, Infallible>(admin.handle(request, peer).await) }
+            async move { Ok::<_, Infallible>(admin.arrived(request, &arrival, peer).await) }
         }
     };
-    http::serve(listener, Bounds::new(connections, &timeouts), stop, answer).await;
+    http::serve(
+        listener,
+        Bounds::new("admin", connections, &timeouts, Arc::clone(&clock)),
+        stop,
+        answer,
+    )
+    .await;
 }

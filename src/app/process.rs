@@ -161,7 +161,7 @@ impl Process {
         let listener = TcpListener::from_std(socket.listen()?)
             .map_err(|error| StartError::runtime(format!("[admin]: {error}")))?;
         let (admin, stop) = (Arc::new(Admin::new(parts)), self.control.stop.clone());
-        let serving = admin::serve(listener, connections, admin, stop);
+        let serving = admin::serve(listener, connections, admin, Arc::clone(clock), stop);
         self.control.tasks.spawn("admin", OnDeath::StopProcess, serving);
         Ok(())
     }

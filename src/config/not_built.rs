@@ -7,8 +7,7 @@ const KEYS: [&str; 7] =
     ["shop", "intercept", "consumer", "ledger.redis", "store.mysql", "store.http", "drain.floor"];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 4] = [
-    ("public.limits.connections_per_address", &["off"]),
+const ONLY: [(&str, &[&str]); 3] = [
     ("drain.adaptive", &["false"]),
     ("ledger.engine", &["embedded"]),
     ("store.kind", &["simulated"]),

@@ -2,7 +2,7 @@
 //!
 //! It only translates: what a change means is decided by the ledger, and what needs store, drain or verifier is
 //! done by [`Operations`](super::operations::Operations). Each request passes the same gates in the same order:
-//! host and origin, token, path, method, query, body. Each change, refused or not, is one event of the audit
+//! the edge, host and origin, token, path, method, query, body. Each change, refused or not, is one event of the audit
 //! log (target `audit`) with who asked for it.
 
 mod access;
@@ -29,11 +29,12 @@ use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request;
 use hyper::{Method, Request, Uri};
@@ -50,7 +51,9 @@ pub use reply::{Body, Reply};
 use route::Resource;
 pub use token::{BadTokens, Tokens};
 
+use super::edge::{self, Arrival};
 use super::operations::SharedOperations;
+use super::problem::Problem as EdgeProblem;
 use crate::clock::SharedClock;
 use crate::ledger::{Changed, SharedLedger};
 use crate::order::Keyring;
@@ -58,6 +61,9 @@ use crate::sale::SaleNo;
 use crate::tasks::Readiness;
 
 const NO_REFERRER: HeaderName = HeaderName::from_static("referrer-policy");
+
+/// Every method that some resource has.
+const ALL_METHODS: &str = "GET, HEAD, OPTIONS, POST, PUT, PATCH";
 
 /// Random numbers for a new sale: randomness comes in by parameter.
 pub type Numbers = Box<dyn Fn() -> [SaleNo; 4] + Send + Sync>;
@@ -102,6 +108,27 @@ impl Admin {
         Self { parts: Arc::new(parts), gauges: Arc::default() }
     }
 
+    /// Answers one request of `peer` that came in at the edge.
+    pub async fn arrived(
+        &self,
+        request: Request<Incoming>,
+        arrival: &Arrival,
+        peer: SocketAddr,
+    ) -> Reply {
+        let (head, body) = request.into_parts();
+        let resource = Resource::find(head.uri.path());
+        let allow = || resource.map_or(ALL_METHODS, Resource::allow);
+        match edge::check(&head, arrival, allow) {
+            Ok(()) => self.handle(Request::from_parts(head, body), peer).await,
+            Err(refused) => {
+                let mut reply = Problem::from(&refused).reply();
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                gauges::request(resource, &head.method, reply.status(), Duration::ZERO);
+                guarded(reply)
+            }
+        }
+    }
+
     /// Answers one request of `peer`.
     pub async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Reply
     where
@@ -114,10 +141,6 @@ impl Admin {
             Ok(reply) => reply,
             Err(problem) => problem.reply(),
         };
-        let headers = reply.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(NO_REFERRER, HeaderValue::from_static("no-referrer"));
         if head.method == Method::HEAD {
             // Nobody reads the body, and an export must not run for nothing.
             let length = reply.body().size_hint().exact();
@@ -128,7 +151,7 @@ impl Admin {
         }
         let took = self.parts.clock.monotonic().saturating_sub(began);
         gauges::request(Resource::find(head.uri.path()), &head.method, reply.status(), took);
-        reply
+        guarded(reply)
     }
 
     async fn answer<B>(
@@ -144,6 +167,9 @@ impl Admin {
         self.parts.access.hosts.check(&head.uri, head.version, &head.headers)?;
         let resource = Resource::find(head.uri.path());
         let who = self.parts.access.who(resource, &head.headers)?;
+        if head.uri.path() == "*" {
+            return Ok(reply::allowed(ALL_METHODS));
+        }
         let resource = resource.ok_or_else(no_resource)?;
         let method = &head.method;
         if *method == Method::OPTIONS {
@@ -241,6 +267,15 @@ impl Admin {
     }
 }
 
+/// No page and no cache keeps what an operator saw.
+fn guarded(mut reply: Reply) -> Reply {
+    let headers = reply.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(NO_REFERRER, HeaderValue::from_static("no-referrer"));
+    reply
+}
+
 fn no_resource() -> Problem {
     Problem::new("not_found", "GET /openapi.json lists the paths of this listener")
 }
@@ -315,6 +350,13 @@ impl From<Foreign> for Problem {
                 Self::new("foreign_origin", "pages of other sites may not use the admin API")
             }
         }
+    }
+}
+
+impl From<&EdgeProblem> for Problem {
+    fn from(refused: &EdgeProblem) -> Self {
+        let (code, detail, allow) = refused.told();
+        Self::refused(code, detail, allow)
     }
 }
 

@@ -1,16 +1,17 @@
-//! Reads the body of a request up to a bound, in bounded time.
-
-use std::task::Poll;
-use std::time::Duration;
+//! Reads the body of a request up to a bound, or throws it away.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use hyper::header::EXPECT;
+use hyper::http::request::Parts;
+
+use super::edge::Arrival;
 
 /// The largest body of an order.
 pub(super) const ORDER_MAX: usize = 8 << 10;
 /// What is read and thrown away at most after a refusal; beyond that the connection ends.
-const DRAIN_MAX: usize = 64 << 10;
+pub(super) const DRAIN_MAX: usize = 64 << 10;
 
 /// A body could not be read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,39 +24,23 @@ pub(super) enum BadBody {
     Broken,
 }
 
-/// The whole body.
-pub(super) async fn read(body: Incoming, max: usize, within: Duration) -> Result<Bytes, BadBody> {
-    if body.size_hint().lower() > max as u64 {
-        return Err(BadBody::TooLarge);
-    }
-    bounded(within, collect(body, max)).await.unwrap_or(Err(BadBody::Slow))
+/// Whether the head alone says that the body is above the bound.
+pub(super) fn is_too_large(body: &Incoming, max: usize) -> bool {
+    body.size_hint().lower() > max as u64
 }
 
-/// Reads within a time, `None` beyond it. A body that came with its head is handed over when it is asked for a
-/// second time; only one that did not is worth a timer.
-async fn bounded<T>(within: Duration, reading: impl Future<Output = T>) -> Option<T> {
-    let mut reading = std::pin::pin!(reading);
-    let mut asked = false;
-    let at_once = std::future::poll_fn(|context| match reading.as_mut().poll(context) {
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending if !asked => {
-            asked = true;
-            context.waker().wake_by_ref();
-            Poll::Pending
-        }
-        Poll::Pending => Poll::Ready(None),
-    });
-    match at_once.await {
-        Some(read) => Some(read),
-        None => tokio::time::timeout(within, reading).await.ok(),
-    }
-}
-
-async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, BadBody> {
+/// The whole body. How long it may take is held at the edge.
+pub(super) async fn read(
+    mut body: Incoming,
+    max: usize,
+    arrival: &Arrival,
+) -> Result<Bytes, BadBody> {
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| BadBody::Broken)?.into_data() else { continue };
+        let frame =
+            frame.map_err(|_| if arrival.is_slow() { BadBody::Slow } else { BadBody::Broken })?;
+        let Ok(data) = frame.into_data() else { continue };
         let so_far = rest.as_ref().map_or(first.len(), BytesMut::len);
         if so_far + data.len() > max {
             return Err(BadBody::TooLarge);
@@ -75,24 +60,19 @@ async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, BadBody> {
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-/// Throws the body of a refused request away. `false`: too much of it is left, the connection must end.
-pub(super) async fn drain(mut body: Incoming, within: Duration) -> bool {
-    if body.is_end_stream() {
-        return true;
+/// Throws the body away of a request that is answered by its head. The answer does not wait for it: what is
+/// still on its way is read behind the answer, if it is little enough; else the connection ends with the answer.
+pub(super) fn discard(head: &Parts, body: Incoming, arrival: &Arrival) {
+    // One that came whole is thrown away by hyper. One that the client asks leave for is not sent any more.
+    if arrival.is_complete() || head.headers.contains_key(EXPECT) {
+        return;
     }
-    if body.size_hint().lower() > DRAIN_MAX as u64 {
-        return false;
+    if body.size_hint().upper().is_some_and(|length| length <= DRAIN_MAX as u64) {
+        arrival.drains();
+        tokio::spawn(drain(body));
     }
-    let all = async {
-        let mut left = DRAIN_MAX;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            let Some(now) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
-                return false;
-            };
-            left = now;
-        }
-        true
-    };
-    bounded(within, all).await.unwrap_or(false)
+}
+
+async fn drain(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
 }

@@ -1,6 +1,7 @@
 //! `[public]`, `[admin]` and `[queue]`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,19 +34,52 @@ pub struct Public {
 pub struct PublicLimits {
     /// Open connections; more wait in the kernel.
     pub connections: usize,
-    /// Open connections of one address. Not built yet: only `off`.
-    pub connections_per_address: Off,
+    /// Open connections of one address, or of one /64 in IPv6; never of `trusted_proxies`.
+    pub connections_per_address: Cap,
     /// Open ticket streams; more are refused.
     pub streams: usize,
 }
 
-/// A limit that can only be off until it is built.
+/// A bound on a count: `"off"`, or a number from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Off {
-    /// No limit.
+#[serde(try_from = "CapText", into = "CapText")]
+pub enum Cap {
+    /// No bound.
     #[default]
     Off,
+    /// At most so many.
+    At(NonZeroUsize),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum CapText {
+    Count(usize),
+    Word(String),
+}
+
+impl TryFrom<CapText> for Cap {
+    type Error = &'static str;
+
+    fn try_from(text: CapText) -> Result<Self, &'static str> {
+        let bad = "a count is a number from 1, or \"off\"";
+        let count = match text {
+            CapText::Word(word) if word == "off" || word == "unlimited" => return Ok(Self::Off),
+            // A variable of the environment is always text.
+            CapText::Word(word) => word.parse().map_err(|_| bad)?,
+            CapText::Count(count) => count,
+        };
+        NonZeroUsize::new(count).map(Self::At).ok_or(bad)
+    }
+}
+
+impl From<Cap> for CapText {
+    fn from(cap: Cap) -> Self {
+        match cap {
+            Cap::Off => Self::Word("off".to_owned()),
+            Cap::At(count) => Self::Count(count.get()),
+        }
+    }
 }
 
 /// `[public.timeouts]`.
@@ -56,7 +90,7 @@ pub struct Timeouts {
     pub first_byte: Span,
     /// From the first byte of a request to the end of its head.
     pub headers: Span,
-    /// For a request's body.
+    /// For a request's body in all. Beyond five seconds it also has to bring 1 KiB each second.
     pub body: Span,
     /// Between requests of a connection.
     pub idle: Span,
@@ -111,7 +145,7 @@ impl Default for Public {
 
 impl Default for PublicLimits {
     fn default() -> Self {
-        Self { connections: 25_000, connections_per_address: Off::Off, streams: 20_000 }
+        Self { connections: 25_000, connections_per_address: Cap::Off, streams: 20_000 }
     }
 }
 

@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::answer::{Answer, empty, json};
 use super::body;
-use super::config::Public;
+use super::config::{Cap, Public};
+use super::edge::{self, Arrival, Bounds, serve};
 use super::lane::Lane;
 use super::meters::{Meters, Route};
 use super::outcomes::Outcomes;
 use super::problem::{self, Problem};
+use super::query;
 use super::room::Room;
 use super::sales::Pages;
-use super::serve::{Bounds, serve_taking};
 use super::streams::Streams;
-use super::takeover::Takeover;
 use super::wait::PREFERENCE_APPLIED;
 use crate::admission::Limits;
 use crate::clock::SharedClock;
@@ -34,8 +34,8 @@ use crate::order::Keyring;
 use crate::tasks::{CheckStatus, Readiness, Stop};
 use crate::watch::Watch;
 
-/// The longest address of a request.
-const URI_MAX: usize = 2_048;
+/// What `OPTIONS *` tells: every method that some resource has.
+const ALL_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 
 /// What the public listener works with.
 #[derive(Debug)]
@@ -79,7 +79,6 @@ pub(super) struct Caller {
     pub(super) gateway: Arc<Gateway>,
     pub(super) lane: Arc<Lane>,
     pub(super) room: Arc<Room>,
-    pub(super) takeover: Takeover<TcpStream>,
     /// The peer is a trusted proxy.
     pub(super) trusted: bool,
     /// The other end of the connection.
@@ -103,8 +102,13 @@ impl Gateway {
     /// Bounds on connections, to be shared by all threads that serve.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        let config = &self.parts.config;
-        Bounds::new(config.limits.connections, &config.timeouts)
+        let Public { limits, timeouts, trusted_proxies, .. } = &self.parts.config;
+        let clock = Arc::clone(&self.parts.clock);
+        let bounds = Bounds::new("public", limits.connections, timeouts, clock);
+        match limits.connections_per_address {
+            Cap::Off => bounds,
+            Cap::At(max) => bounds.each_address(max.get(), trusted_proxies),
+        }
     }
 
     /// Serves buyers on the current thread's runtime until the stop, and finishes what is in flight.
@@ -114,17 +118,16 @@ impl Gateway {
         let room = Room::new(Arc::clone(&self.parts.clock));
         let calling = tokio::spawn(Arc::clone(&room).run(Arc::clone(&self)));
         let stop = self.parts.stop.clone();
-        let make = |peer: SocketAddr, takeover: Takeover<TcpStream>| {
+        let make = |peer: SocketAddr| {
             let trusted = self.parts.identity.trusts(peer.ip());
             let (gateway, lane, room) = (Arc::clone(&self), Arc::clone(&lane), Arc::clone(&room));
-            let peer = peer.ip();
-            let caller = Arc::new(Caller { gateway, lane, room, takeover, trusted, peer });
-            move |request: Request<Incoming>| {
+            let caller = Arc::new(Caller { gateway, lane, room, trusted, peer: peer.ip() });
+            move |request: Request<Incoming>, arrival: Arrival| {
                 let caller = Arc::clone(&caller);
-                async move { Ok::<_, Infallible>(caller.answer(request).await) }
+                async move { Ok::<_, Infallible>(caller.answer(request, arrival).await) }
             }
         };
-        serve_taking(listener, bounds, stop, make).await;
+        serve(listener, bounds, stop, make).await;
         carrying.abort();
         calling.abort();
     }
@@ -141,10 +144,6 @@ impl Gateway {
     /// `amount`, made up to a fifth longer, so that those who wait do not come back together.
     pub(super) fn jittered(&self, amount: u64) -> u64 {
         amount.saturating_add(self.random() % (amount / 5 + 1))
-    }
-
-    pub(super) fn body_time(&self) -> Duration {
-        self.parts.config.timeouts.body.0
     }
 }
 
@@ -205,69 +204,113 @@ impl<'a> Path<'a> {
     }
 }
 
+/// A request that is counted however it ends, also when its connection breaks before the answer.
+struct Counted<'a> {
+    gateway: &'a Gateway,
+    arrival: &'a Arrival,
+    route: Route,
+    method: &'a Method,
+    began: Duration,
+    status: Option<StatusCode>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(gateway: &'a Gateway, arrival: &'a Arrival, route: Route, method: &'a Method) -> Self {
+        let began = gateway.parts.clock.monotonic();
+        Self { gateway, arrival, route, method, began, status: None }
+    }
+
+    fn answered(mut self, route: Route, status: StatusCode) {
+        (self.route, self.status) = (route, Some(status));
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let took = self.gateway.parts.clock.monotonic().saturating_sub(self.began);
+        // What takes its connection answers on the bare socket, and only that it may go on.
+        let status = self.status.or_else(|| self.arrival.is_taken().then_some(StatusCode::OK));
+        self.gateway.meters.request(self.route, self.method, status, took);
+    }
+}
+
+/// The answer to OPTIONS; foreign pages are told nothing that would let them in.
+fn allowed(methods: &'static str) -> Answer {
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}
+
 impl Caller {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let clock = &self.gateway.parts.clock;
-        let began = clock.monotonic();
+    async fn answer(&self, request: Request<Incoming>, arrival: Arrival) -> Answer {
         let (head, body) = request.into_parts();
-        let route = Path::of(head.uri.path()).route();
-        let answer = if route == Route::Orders && head.method == Method::POST {
-            self.order(&head, body).await
-        } else {
-            self.other(&head, body).await
+        let path = Path::of(head.uri.path());
+        let route = path.route();
+        let counted = Counted::new(&self.gateway, &arrival, route, &head.method);
+        let answer = match edge::check(&head, &arrival, || path.allow()) {
+            Err(problem) => {
+                let mut answer = problem.answer();
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                answer
+            }
+            Ok(()) if route == Route::Orders && head.method == Method::POST => {
+                self.order(&head, body, &arrival).await
+            }
+            Ok(()) => {
+                body::discard(&head, body, &arrival);
+                self.other(&head, &arrival).await
+            }
         };
         let held = answer.headers().contains_key(PREFERENCE_APPLIED);
-        let route = if held { Route::Waits } else { route };
-        let took = clock.monotonic().saturating_sub(began);
-        self.gateway.meters.request(route, &head.method, answer.status(), took);
+        counted.answered(if held { Route::Waits } else { route }, answer.status());
         answer
     }
 
-    /// Every call but orders: its body, if it has one, is thrown away.
-    async fn other(&self, head: &Parts, incoming: Incoming) -> Answer {
-        let goes_on = body::drain(incoming, self.gateway.body_time()).await;
-        let mut answer = match self.routed(head).await {
-            Ok(answer) => answer,
-            Err(problem) => problem.answer(!goes_on),
-        };
+    /// Every call but orders: its body, if it has one, means nothing.
+    async fn other(&self, head: &Parts, arrival: &Arrival) -> Answer {
+        let routed = self.routed(head, arrival).await;
+        let mut answer = routed.unwrap_or_else(|problem| problem.answer());
         if head.method == Method::HEAD {
             *answer.body_mut() = http_body_util::Full::new(Bytes::new());
         }
         answer
     }
 
-    async fn routed(&self, head: &Parts) -> Result<Answer, Problem> {
-        if head.uri.path_and_query().is_some_and(|all| all.as_str().len() > URI_MAX) {
-            return Err(Problem::UriTooLong);
+    async fn routed(&self, head: &Parts, arrival: &Arrival) -> Result<Answer, Problem> {
+        if head.uri.path() == "*" {
+            return Ok(allowed(ALL_METHODS));
         }
         let path = Path::of(head.uri.path());
         if matches!(path, Path::Unknown) {
             return Err(Problem::NotFound);
         }
+        if let Some(query) = head.uri.query() {
+            query::check(query)?;
+        }
         match head.method {
-            Method::OPTIONS => {
-                let mut answer = empty(StatusCode::NO_CONTENT);
-                answer.headers_mut().insert(ALLOW, HeaderValue::from_static(path.allow()));
-                return Ok(answer);
-            }
+            Method::OPTIONS => return Ok(allowed(path.allow())),
             Method::DELETE => {
                 if let Path::Ticket(ticket) = path {
                     return self.cancel(ticket, head).await;
                 }
             }
-            Method::GET | Method::HEAD => return self.read(path, head).await,
-            Method::POST | Method::PUT | Method::PATCH | Method::CONNECT | Method::TRACE => {}
-            _ => return Err(Problem::UnknownMethod),
+            Method::GET | Method::HEAD => return self.read(path, head, arrival).await,
+            _ => {}
         }
         Err(Problem::MethodNotAllowed(path.allow()))
     }
 
-    async fn read(&self, path: Path<'_>, head: &Parts) -> Result<Answer, Problem> {
+    async fn read(
+        &self,
+        path: Path<'_>,
+        head: &Parts,
+        arrival: &Arrival,
+    ) -> Result<Answer, Problem> {
         match path {
             Path::Sales => Ok(self.sales(head)),
             Path::Sale(name) => self.sale(name, head),
             Path::Ticket(ticket) => self.ticket(ticket, head).await,
-            Path::Events(ticket) => Box::pin(self.events(ticket, head)).await,
+            Path::Events(ticket) => Box::pin(self.events(ticket, head, arrival)).await,
             Path::Live => Ok(json(StatusCode::OK, Bytes::from_static(b"{\"status\":\"live\"}"))),
             Path::Ready => Ok(self.ready()),
             Path::Problems(name) => {

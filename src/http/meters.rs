@@ -24,10 +24,10 @@ pub(super) enum Route {
 
 const ROUTES: [&str; 7] = ["orders", "tickets", "waits", "streams", "sales", "probes", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
-/// Every status that the listener answers; the last stands for all others.
-const CODES: [u16; 21] = [
-    200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 501,
-    503, 0,
+/// Every status that the listener answers; the last stands for all others, and for no answer.
+const CODES: [u16; 22] = [
+    200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 431,
+    501, 503, 0,
 ];
 
 /// Handles of the public listener.
@@ -46,15 +46,22 @@ impl Meters {
         }
     }
 
-    /// One answered request.
-    pub(super) fn request(&self, route: Route, method: &Method, code: StatusCode, took: Duration) {
+    /// One request; `None` when its connection ended before the answer.
+    pub(super) fn request(
+        &self,
+        route: Route,
+        method: &Method,
+        code: Option<StatusCode>,
+        took: Duration,
+    ) {
         let method = match *method {
             Method::GET | Method::HEAD => 0,
             Method::POST => 1,
             Method::DELETE => 2,
             _ => 3,
         };
-        let known = CODES.iter().position(|known| *known == code.as_u16());
+        let code = code.map_or(0, |code| code.as_u16());
+        let known = CODES.iter().position(|known| *known == code);
         let at = known.unwrap_or(CODES.len() - 1);
         let slot = (route as usize * METHODS.len() + method) * CODES.len() + at;
         let Some(slot) = self.requests.get(slot) else { return };

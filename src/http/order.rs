@@ -17,6 +17,9 @@ use crate::order::{ItemLine, ItemLines, LINES_MAX, PAYLOAD_MAX, QUANTITY_MAX};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// The deepest nesting of a payload.
+const DEPTH_MAX: usize = 128;
+
 /// The most characters of a key.
 const KEY_MAX: usize = 255;
 
@@ -75,6 +78,9 @@ pub(super) fn parse(body: &Bytes, item: impl Fn(&str) -> Option<u16>) -> Result<
     })?;
     let payload = match read.payload {
         Some(raw) if raw.get().len() > PAYLOAD_MAX => return Err(Problem::TooLarge),
+        Some(raw) if depth(raw.get()) > DEPTH_MAX => {
+            return Err(Problem::Malformed("a payload is nested at most 128 deep"));
+        }
         // A copy, so that the connection can read its next request into the buffer of this one.
         Some(raw) => Bytes::copy_from_slice(raw.get().as_bytes()),
         None => Bytes::new(),
@@ -93,6 +99,28 @@ pub(super) fn parse(body: &Bytes, item: impl Fn(&str) -> Option<u16>) -> Result<
         lines.push(ItemLine { item, quantity });
     }
     Ok(Asked { lines: ItemLines::from(lines), payload })
+}
+
+/// How deep valid JSON is nested: readers behind us may have no bound of their own.
+fn depth(json: &str) -> usize {
+    if json.len() <= 2 * DEPTH_MAX {
+        return 0;
+    }
+    let (mut depth, mut deepest, mut text, mut escaped) = (0_usize, 0, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = text,
+            b'"' => text = !text,
+            b'[' | b'{' if !text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// Only JSON, in clear.
@@ -194,6 +222,16 @@ mod tests {
         }
         assert!(idempotency_key(&headers("idempotency-key", &[b"a", b"a"])).is_err());
         assert_eq!(idempotency_key(&HeaderMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_texts() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert_eq!((depth(&nested(129)), depth(&nested(200))), (129, 200));
+        let flat = format!("[\"{}\\\"{}\",{{}}]", "[".repeat(200), "{".repeat(200));
+        assert_eq!(depth(&flat), 2);
+        let wide = format!("[{}1]", "{},".repeat(300));
+        assert_eq!(depth(&wide), 2);
     }
 
     #[test]

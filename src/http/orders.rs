@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 
 use super::answer::{Answer, json};
 use super::body::{self, BadBody, ORDER_MAX};
+use super::edge::Arrival;
 use super::gateway::Caller;
 use super::order::{self, Asked};
 use super::problem::Problem;
@@ -41,30 +42,33 @@ fn sale_name(path: &str) -> &str {
 
 impl Caller {
     /// `POST /v1/sales/{sale}/orders`.
-    pub(super) async fn order(&self, head: &Parts, incoming: Incoming) -> Answer {
-        let known = match self.head(head).await {
+    pub(super) async fn order(
+        &self,
+        head: &Parts,
+        incoming: Incoming,
+        arrival: &Arrival,
+    ) -> Answer {
+        let known = match self.head(head, body::is_too_large(&incoming, ORDER_MAX)).await {
             Ok(known) => known,
             Err(problem) => {
-                let name = sale_name(head.uri.path());
-                self.count_refused(name, &problem);
-                let goes_on = body::drain(incoming, self.gateway.body_time()).await;
-                return problem.answer(!goes_on);
+                self.count_refused(sale_name(head.uri.path()), &problem);
+                body::discard(head, incoming, arrival);
+                return problem.answer();
             }
         };
-        let read = body::read(incoming, ORDER_MAX, self.gateway.body_time()).await;
-        let (problem, ends) = match read {
+        let problem = match body::read(incoming, ORDER_MAX, arrival).await {
             Ok(bytes) => match self.place(&known, &bytes).await {
                 Ok(answer) => return answer,
-                Err(problem) => (problem, false),
+                Err(problem) => problem,
             },
-            Err(BadBody::TooLarge) => (Problem::TooLarge, true),
-            Err(BadBody::Slow) => (Problem::Timeout, true),
-            Err(BadBody::Broken) => (Problem::Malformed("the body ended before its length"), true),
+            Err(BadBody::TooLarge) => Problem::TooLarge,
+            Err(BadBody::Slow) => Problem::Timeout,
+            Err(BadBody::Broken) => Problem::Malformed("the body ended before its length"),
         };
         if let Some(admission) = admission_of(&problem) {
             known.sale.admissions().count(admission);
         }
-        problem.answer(ends)
+        problem.answer()
     }
 
     fn count_refused(&self, sale: &str, problem: &Problem) {
@@ -74,17 +78,15 @@ impl Caller {
         }
     }
 
-    async fn head<'a>(&self, head: &'a Parts) -> Result<Head<'a>, Problem> {
+    async fn head<'a>(&self, head: &'a Parts, too_large: bool) -> Result<Head<'a>, Problem> {
         let parts = &self.gateway.parts;
         if head.uri.query().is_some() {
             return Err(Problem::Malformed("an order call has no query"));
         }
-        if let Some(expect) = head.headers.get(hyper::header::EXPECT)
-            && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-        {
-            return Err(Problem::ExpectationFailed);
-        }
         let key = order::idempotency_key(&head.headers)?;
+        if too_large {
+            return Err(Problem::TooLarge);
+        }
         order::media_type(&head.headers)?;
         let buyer = self.buyer(head).await?;
         let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 
 use super::answer::{Answer, NO_STORE, with_body};
@@ -33,6 +33,8 @@ pub(super) enum Problem {
     Timeout,
     TooLarge,
     UriTooLong,
+    HeadersTooLarge,
+    TooManyConnections { max: usize },
     UnsupportedMediaType,
     ExpectationFailed,
     UnknownSale,
@@ -94,7 +96,9 @@ impl Problem {
                 (501, "not_implemented", "The method is not known", "use GET, POST or DELETE")
             }
             Self::NotImplemented(detail) => (501, "not_implemented", "Not implemented", detail),
-            Self::Timeout => (408, "timeout", "The body came too slowly", "send the request again"),
+            Self::Timeout => {
+                (408, "timeout", "The request came too slowly", "send the request again")
+            }
             Self::TooLarge => (
                 413,
                 "too_large",
@@ -104,6 +108,18 @@ impl Problem {
             Self::UriTooLong => {
                 (414, "uri_too_long", "The address is too long", "addresses are at most 2 KiB")
             }
+            Self::HeadersTooLarge => (
+                431,
+                "headers_too_large",
+                "The headers are too large",
+                "at most 64 header lines and 16 KiB in all",
+            ),
+            Self::TooManyConnections { .. } => (
+                429,
+                "too_many_connections",
+                "This address has too many connections",
+                "use the connections that are open, or close some",
+            ),
             Self::UnsupportedMediaType => (
                 415,
                 "unsupported_media_type",
@@ -210,8 +226,18 @@ impl Problem {
         }
     }
 
-    /// The answer. `ends` says that the connection cannot go on.
-    pub(super) fn answer(&self, ends: bool) -> Answer {
+    /// Code, detail and `Allow`, for a listener that writes its own answers.
+    pub(super) fn told(&self) -> (&'static str, &'static str, Option<&'static str>) {
+        let (_, code, _, detail) = self.parts();
+        let allow = match self {
+            Self::MethodNotAllowed(allow) => Some(*allow),
+            _ => None,
+        };
+        (code, detail, allow)
+    }
+
+    /// The answer.
+    pub(super) fn answer(&self) -> Answer {
         let (status, code, title, detail) = self.parts();
         let mut answer = with_body(
             StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -227,7 +253,7 @@ impl Problem {
             | Self::BacklogFull { retry_after }
             | Self::TooManyStreams { retry_after }
             | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
-            Self::Stopping | Self::InDoubt { .. } => Some(1),
+            Self::Stopping | Self::InDoubt { .. } | Self::TooManyConnections { .. } => Some(1),
             Self::Paused => Some(5),
             Self::LedgerUnavailable { .. } => Some(2),
             _ => None,
@@ -246,12 +272,34 @@ impl Problem {
             Self::UnknownSale => {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
             }
+            Self::TooManyConnections { max } => {
+                let policy = format!("\"connections\";q={max};qu=\"concurrent-requests\"");
+                if let Ok(policy) = HeaderValue::from_str(&policy) {
+                    headers.insert(RATE_LIMIT_POLICY, policy);
+                }
+                headers.insert(RATE_LIMIT, HeaderValue::from_static("\"connections\";r=0"));
+            }
             _ => {}
         }
-        if ends {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         answer
+    }
+
+    /// The answer as it stands on the wire where no service is asked; the connection ends with it.
+    pub(super) fn bytes(&self, now: Timestamp) -> Vec<u8> {
+        let (status, code, title, detail) = self.parts();
+        let (head, body) = (self.answer().into_parts().0, self.body(status, code, title, detail));
+        let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+        for (name, value) in &head.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let (length, date) = (body.len(), now.http_date());
+        let ends = format!("connection: close\r\ncontent-length: {length}\r\ndate: {date}\r\n\r\n");
+        bytes.extend_from_slice(ends.as_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
     }
 
     fn body(&self, status: u16, code: &str, title: &str, detail: &str) -> Bytes {
@@ -324,6 +372,8 @@ fn samples() -> Vec<Problem> {
         Problem::Timeout,
         Problem::TooLarge,
         Problem::UriTooLong,
+        Problem::HeadersTooLarge,
+        Problem::TooManyConnections { max: 0 },
         Problem::UnsupportedMediaType,
         Problem::ExpectationFailed,
         Problem::UnknownSale,
@@ -376,7 +426,7 @@ mod tests {
     fn a_rate_limit_says_how_much_of_what_is_left() {
         let limit = Limit::new(Rate::per_second(5), 10).unwrap();
         let limited = Limited { policy: "buyer", limit, wait: Duration::from_millis(200) };
-        let answer = Problem::RateLimited { limited, retry_after: 1 }.answer(false);
+        let answer = Problem::RateLimited { limited, retry_after: 1 }.answer();
         let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap();
         assert_eq!(answer.status(), 429);
         assert_eq!(header("ratelimit-policy"), "\"buyer\";q=10;w=2");
@@ -386,11 +436,32 @@ mod tests {
 
     #[test]
     fn only_what_passes_by_itself_says_when_to_come_back() {
-        let retry = |problem: Problem| problem.answer(false).headers().get(RETRY_AFTER).cloned();
+        let retry = |problem: Problem| problem.answer().headers().get(RETRY_AFTER).cloned();
         assert!(retry(Problem::SoldOut).is_none());
         assert!(retry(Problem::LimitReached { ticket: None }).is_none());
         assert_eq!(retry(Problem::BacklogFull { retry_after: 7 }).unwrap(), "7");
         assert!(retry(Problem::InDoubt { key: String::new() }).is_some());
+    }
+
+    #[test]
+    fn what_no_service_answers_reads_like_any_other_answer() {
+        let text =
+            String::from_utf8(Problem::TooManyConnections { max: 7 }.bytes(Timestamp(0))).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{head}");
+        for field in [
+            "content-type: application/problem+json",
+            "cache-control: no-store",
+            "retry-after: 1",
+            "ratelimit-policy: \"connections\";q=7;qu=\"concurrent-requests\"",
+            "connection: close",
+            "date: Thu, 01 Jan 1970 00:00:00 GMT",
+            &format!("content-length: {}", body.len()),
+        ] {
+            assert!(head.lines().any(|line| line == field), "{field} in {head}");
+        }
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(document["code"], "too_many_connections");
     }
 
     #[test]

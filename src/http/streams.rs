@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 
 use super::answer::{Answer, empty, with_body};
 use super::document::View;
+use super::edge::Arrival;
 use super::gateway::Caller;
-use super::meters::Route;
 use super::problem::Problem;
 use super::stream::{LAST_EVENT_ID, TicketStream, event, retry};
 use crate::metrics::TICKET_STREAMS;
@@ -65,12 +65,16 @@ impl Drop for Entered {
 
 impl Caller {
     /// Answers at once where there is nothing to wait for, else takes the connection for a stream.
-    pub(super) async fn events(&self, text: &str, head: &Parts) -> Result<Answer, Problem> {
+    pub(super) async fn events(
+        &self,
+        text: &str,
+        head: &Parts,
+        arrival: &Arrival,
+    ) -> Result<Answer, Problem> {
         if head.uri.query().is_some() {
             return Err(Problem::Malformed("a stream has no query"));
         }
         let parts = &self.gateway.parts;
-        let began = parts.clock.monotonic();
         let (limits, client) = (&self.gateway.parts.limits, || self.client(head));
         limits.poll(client).map_err(|limited| self.limited(limited))?;
         let known = self.known(text, self.buyer_at_hand(head))?;
@@ -105,15 +109,13 @@ impl Caller {
             text: known.text.into(),
             _entered: entered,
         };
-        let took = parts.clock.monotonic().saturating_sub(began);
-        self.gateway.meters.request(Route::Streams, &head.method, StatusCode::OK, took);
         let patience = parts.config.timeouts.write.0;
         let next = Box::new(move |socket: TcpStream| {
             bound(&socket, patience);
             let running: BoxFuture<'static, ()> = Box::pin(stream.run(socket));
             running
         });
-        match self.takeover.take(next).await {}
+        match arrival.take(next).await {}
     }
 }
 

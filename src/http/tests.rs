@@ -3,6 +3,7 @@
 
 mod client;
 mod counted;
+mod edge;
 mod rig;
 mod streams;
 mod takeover;

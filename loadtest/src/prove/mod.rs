@@ -1,12 +1,14 @@
 //! Proofs: each starts a gateway of its own in a directory of its own, does to it what a promise is
 //! about, prints its figures and says whether the promise held.
 
+mod edge;
 mod exact;
 mod first_sale;
 mod kill;
 mod limits;
 mod pace;
 mod plant;
+mod slow;
 mod speed;
 mod verify;
 mod waiting;
@@ -49,6 +51,10 @@ pub enum Name {
     Verify,
     /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
     Waiting,
+    /// Every bad input is answered as it should be, and no proxy in front counts requests differently
+    Edge,
+    /// Slow clients and a lack of descriptors leave the gateway available
+    Slow,
     /// What an order costs beside bare hyper
     Speed,
 }
@@ -86,6 +92,11 @@ impl Checks {
         report::row(if holds { "holds" } else { "BROKEN" }, what);
     }
 
+    /// A promise that was shown already.
+    pub fn count(&mut self, holds: bool) {
+        self.broken += usize::from(!holds);
+    }
+
     /// A threshold: exit 99 when it is missed.
     pub fn threshold(&mut self, kept: bool, what: impl std::fmt::Display) {
         self.missed += usize::from(!kept);
@@ -113,6 +124,8 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Edge => Box::pin(edge::prove(&binary, &mut checks)).await?,
+        Name::Slow => slow::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
     }
     let ended = checks.ended();

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Plant {
     binary: PathBuf,
     directory: TempDir,
+    /// Settings beside the file's.
+    environment: Vec<(&'static str, String)>,
     pub(super) public: Target,
     pub(super) admin: Admin,
     pub(super) process: Process,
@@ -38,6 +40,15 @@ impl Plant {
     /// Starts a gateway with this `[drain] rate`, everything else as it is by default, but a queue
     /// that nothing overflows.
     pub(super) async fn start(binary: &Path, drain_rate: &str) -> anyhow::Result<Self> {
+        Self::start_with(binary, drain_rate, Vec::new()).await
+    }
+
+    /// The same with further settings, as `FOREBAY_SECTION__KEY`.
+    pub(super) async fn start_with(
+        binary: &Path,
+        drain_rate: &str,
+        environment: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
         let directory = TempDir::with_prefix("forebay-prove-")?;
         let (public, admin) = (free_address()?, free_address()?);
         let at = |name: &str| directory.path().join(name).display().to_string();
@@ -50,15 +61,16 @@ impl Plant {
         );
         std::fs::write(directory.path().join("forebay.toml"), config)?;
         let public = Target::from(public);
-        let (process, ready_after) = serve(binary, directory.path(), &public).await?;
+        let (process, ready_after) = serve(binary, directory.path(), &environment, &public).await?;
         let admin = Admin::new(Target::from(admin), None);
-        Ok(Self { binary: binary.to_owned(), directory, public, admin, process, ready_after })
+        let binary = binary.to_owned();
+        Ok(Self { binary, directory, environment, public, admin, process, ready_after })
     }
 
     /// Starts the ended gateway again, on the same directory and ports.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
         let (process, ready_after) =
-            serve(&self.binary, self.directory.path(), &self.public).await?;
+            serve(&self.binary, self.directory.path(), &self.environment, &self.public).await?;
         self.process = process;
         self.ready_after = ready_after;
         Ok(())
@@ -138,10 +150,11 @@ impl Plant {
 async fn serve(
     binary: &Path,
     directory: &Path,
+    environment: &[(&str, String)],
     public: &Target,
 ) -> anyhow::Result<(Process, Duration)> {
     let arguments = ["serve", "--config", "forebay.toml"];
-    let mut process = Process::start(binary, &arguments, directory, &[])?;
+    let mut process = Process::start(binary, &arguments, directory, environment)?;
     let ready_after = process.ready(public, READY_WITHIN).await?;
     Ok((process, ready_after))
 }

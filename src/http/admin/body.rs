@@ -1,7 +1,7 @@
-//! The body of a change: JSON, bounded in size and in time.
+//! The body of a change: JSON, bounded in size here, and in time at the edge.
 
 use std::error::Error;
-use std::time::Duration;
+use std::io;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -14,8 +14,6 @@ use super::reply::Problem;
 pub(super) const BODY_MAX: usize = 64 << 10;
 /// The largest terms of a sale, in bytes: 1,000 items with the longest skus take about 115 KiB.
 pub(super) const TERMS_MAX: usize = 256 << 10;
-/// How long a body may take to come.
-const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// The whole body, once the head says that it is JSON.
 pub(super) async fn read<B>(headers: &HeaderMap, body: B, max: usize) -> Result<Bytes, Problem>
@@ -29,15 +27,30 @@ where
         let detail = "send the change as `Content-Type: application/json`, not encoded";
         return Err(Problem::new("unsupported_media_type", detail));
     }
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, max).collect());
-    match collected.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new("too_large", format!("the body may have at most {max} bytes")))
-        }
-        Ok(Err(error)) => Err(Problem::malformed(format!("the body broke off: {error}"))),
-        Err(_) => Err(Problem::new("timeout", "send the whole body within 5 seconds")),
+    let too_large = || Problem::new("too_large", format!("the body may have at most {max} bytes"));
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
     }
+    match Limited::new(body, max).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if is_slow(&*error) => {
+            Err(Problem::new("timeout", "send the whole body within 5 seconds"))
+        }
+        Err(error) => Err(Problem::malformed(format!("the body broke off: {error}"))),
+    }
+}
+
+/// Whether the edge ended the body for taking too long.
+fn is_slow(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref().is_some_and(|io: &io::Error| io.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// `application/json`, with `charset=utf-8` or without.

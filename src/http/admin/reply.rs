@@ -45,7 +45,7 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "unknown_ticket" => (404, "There is no such ticket"),
         "unknown_sku" => (422, "The sale has no such item"),
         "method_not_allowed" => (405, "The method is not allowed here"),
-        "timeout" => (408, "The body came too slowly"),
+        "timeout" => (408, "The request came too slowly"),
         "stock_fixed" => (409, "The stock at creation is fixed"),
         "sku_removed" => (409, "An item cannot be removed"),
         "not_settled" => (409, "Orders of the sale are not settled"),
@@ -54,7 +54,9 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "needs_force" => (409, "The store cannot void"),
         "purged" => (410, "The sale is purged"),
         "too_large" => (413, "The body is too large"),
+        "uri_too_long" => (414, "The address is too long"),
         "unsupported_media_type" => (415, "The body must be JSON"),
+        "expectation_failed" => (417, "The expectation is not known"),
         "operation_reused" => (422, "The operation id was used for another change"),
         "bad_delta" => (422, "The delta is out of range"),
         "bad_operation" => (422, "The operation id has another form"),
@@ -62,7 +64,8 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "bad_burst" => (422, "The burst is out of range"),
         "stock_missing" => (422, "An item has no stock"),
         "not_supported" => (422, "Not supported"),
-        "not_implemented" => (501, "The method is not known"),
+        "headers_too_large" => (431, "The headers are too large"),
+        "not_implemented" => (501, "Not implemented"),
         "ledger_unavailable" => (503, "The ledger cannot answer"),
         "in_doubt" => (503, "The change may have been made"),
         "store_unavailable" => (503, "The store cannot answer"),
@@ -84,6 +87,15 @@ impl Problem {
     pub(super) fn method(allow: &'static str) -> Self {
         let detail = format!("this resource has the methods {allow}");
         Self { allow: Some(allow), ..Self::new("method_not_allowed", detail) }
+    }
+
+    /// A refusal of the edge.
+    pub(super) fn refused(
+        code: &'static str,
+        detail: &'static str,
+        allow: Option<&'static str>,
+    ) -> Self {
+        Self { allow, ..Self::new(code, detail) }
     }
 
     /// An answer of the ledger that does not belong to what was asked.

@@ -1,6 +1,7 @@
 //! A connection that is taken over while an earlier answer still waits for its reader.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -11,9 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Client;
+use crate::clock::SystemClock;
 use crate::http::config::Timeouts;
-use crate::http::serve::{Bounds, serve_taking};
-use crate::http::takeover::Takeover;
+use crate::http::edge::{Arrival, Bounds, serve};
 use crate::tasks;
 
 /// More than the kernel keeps for a client that does not read.
@@ -28,20 +29,19 @@ async fn what_was_answered_before_is_written_first() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (_handle, stop) = tasks::stop();
-    let make = |_, takeover: Takeover<TcpStream>| {
-        move |request: Request<Incoming>| {
-            let takeover = takeover.clone();
-            async move {
-                if request.uri().path() == "/take" {
-                    let next = |socket| -> BoxFuture<'static, ()> { Box::pin(taking(socket)) };
-                    match takeover.take(Box::new(next)).await {}
-                }
-                let large = Bytes::from(vec![b'x'; LARGE]);
-                Ok::<_, Infallible>(Response::new(Full::new(large)))
+    let make = |_| {
+        move |request: Request<Incoming>, arrival: Arrival| async move {
+            if request.uri().path() == "/take" {
+                let next = |socket| -> BoxFuture<'static, ()> { Box::pin(taking(socket)) };
+                match arrival.take(Box::new(next)).await {}
             }
+            let large = Bytes::from(vec![b'x'; LARGE]);
+            Ok::<_, Infallible>(Response::new(Full::new(large)))
         }
     };
-    let serving = serve_taking(listener, Bounds::new(8, &Timeouts::default()), stop, make);
+    let clock = Arc::new(SystemClock::new());
+    let bounds = Bounds::new("public", 8, &Timeouts::default(), clock);
+    let serving = serve(listener, bounds, stop, make);
     let reading = async {
         let mut client = Client::connect(address).await;
         client

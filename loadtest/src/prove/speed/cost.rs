@@ -147,7 +147,7 @@ impl Bare {
 
 /// CPU time of the threads that a process has, to the nanosecond: `stat` counts in hundredths of a second, which
 /// is too coarse for a turn. A thread that ended meanwhile is missed; those that answer orders do not end.
-fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
+pub(in crate::prove) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     let directory = format!("/proc/{pid}/task");
     let threads = std::fs::read_dir(&directory).with_context(|| directory.clone())?;
     let mut nanos = 0;

@@ -5,7 +5,7 @@
 //! after the other; each ratio is taken within its round, and the median of the rounds is what counts.
 
 mod backlog;
-mod cost;
+pub(super) mod cost;
 mod figures;
 
 use std::path::Path;

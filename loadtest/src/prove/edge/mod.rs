@@ -1,0 +1,167 @@
+//! The edge: every row of the list of bad inputs with the answer that is wanted and the one that is seen.
+//!
+//! The rows are bytes, sent on bare sockets. Then the same bytes go through nginx and HAProxy: what they say
+//! they passed on and what the gateway counted must be the same number.
+
+mod api;
+mod bodies;
+mod exchange;
+mod guarded;
+mod heads;
+mod patience;
+mod proxies;
+mod row;
+mod states;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::exchange::{Seen, exchange};
+use self::proxies::{Both, Kind, Proxy};
+use self::row::{Row, SALE, SKU};
+use super::Checks;
+use super::plant::Plant;
+use crate::{output, report};
+
+/// Rows that are sent at once.
+const AT_ONCE: usize = 16;
+/// Units for every order of the table.
+const STOCK: u64 = 100_000;
+
+pub(super) async fn prove(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+    let mut rows = heads::rows();
+    rows.extend(bodies::rows());
+    rows.extend(api::rows());
+    output::line(format_args!("{:<6} {:<46} {:<36} seen", "row", "what is sent", "wanted"));
+    let plant = open(binary, Vec::new()).await?;
+    direct(&plant, &rows, checks).await?;
+    states::prove(&plant, checks).await?;
+    drop(plant);
+    patience(binary, checks).await?;
+    guarded::prove(binary, checks).await?;
+    for kind in [Kind::Nginx, Kind::Haproxy] {
+        behind(binary, kind, &rows, checks).await?;
+    }
+    Ok(())
+}
+
+/// A gateway with the sale of the table.
+async fn open(binary: &Path, settings: Vec<(&'static str, String)>) -> anyhow::Result<Plant> {
+    let mut settings = settings;
+    // Some buyers of the table send many rows at once.
+    settings.push(("FOREBAY_LIMITS__PER_BUYER", "off".to_owned()));
+    let plant = Plant::start_with(binary, "1000/s", settings).await?;
+    plant.admin.create_sale(SALE, SKU, STOCK, None).await?;
+    plant.phase(SALE, "open").await?;
+    Ok(plant)
+}
+
+/// Every row, each on a connection of its own.
+async fn direct(plant: &Plant, rows: &[Row], checks: &mut Checks) -> anyhow::Result<()> {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut sent = JoinSet::new();
+    for (at, row) in rows.iter().cloned().enumerate() {
+        let (places, target) = (Arc::clone(&places), plant.public.address);
+        sent.spawn(async move {
+            let _place = places.acquire_owned().await?;
+            anyhow::Ok((at, exchange(target, &row).await?))
+        });
+    }
+    let mut seen: Vec<Option<Seen>> = rows.iter().map(|_| None).collect();
+    while let Some(row) = sent.join_next().await {
+        let (at, of_row) = row??;
+        *seen.get_mut(at).context("a row that was not sent")? = Some(of_row);
+    }
+    let mut accepted = 0;
+    for (row, seen) in rows.iter().zip(seen.into_iter().flatten()) {
+        accepted += seen.answers.iter().filter(|answer| answer.status == 202).count() as u64;
+        print(row, &seen.text, checks);
+    }
+    let census = plant.admin.census(SALE).await?;
+    let what = format_args!("{accepted} answers 202, {} orders taken", census.accepted);
+    checks.promise(census.accepted == accepted, what);
+    Ok(())
+}
+
+fn print(row: &Row, seen: &str, checks: &mut Checks) {
+    table(row.id, &row.what, row.wanted, seen, row.holds(seen), checks);
+}
+
+/// One row of the table.
+fn table(id: &str, what: &str, wanted: &str, seen: &str, holds: bool, checks: &mut Checks) {
+    let what: String = what.escape_debug().take(46).collect();
+    let mark = if holds { "" } else { "   <-- DIFFERS" };
+    output::line(format_args!("{id:<6} {what:<46} {wanted:<36} {seen}{mark}"));
+    checks.count(holds);
+}
+
+/// Clients that take their time, all at once.
+async fn patience(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+    let limits = ["FIRST_BYTE", "HEADERS", "BODY", "IDLE", "WRITE"].map(|name| match name {
+        "FIRST_BYTE" => "FOREBAY_PUBLIC__TIMEOUTS__FIRST_BYTE",
+        "HEADERS" => "FOREBAY_PUBLIC__TIMEOUTS__HEADERS",
+        "BODY" => "FOREBAY_PUBLIC__TIMEOUTS__BODY",
+        "IDLE" => "FOREBAY_PUBLIC__TIMEOUTS__IDLE",
+        _ => "FOREBAY_PUBLIC__TIMEOUTS__WRITE",
+    });
+    let settings = limits.map(|name| (name, patience::LIMIT.to_owned())).to_vec();
+    let plant = open(binary, settings).await?;
+    let target = plant.public.address;
+    let never = tokio::spawn(patience::never_reads(target));
+    let rows: Vec<_> = patience::rows()
+        .into_iter()
+        .map(|row| {
+            tokio::spawn(async move {
+                let seen = patience::seen(target, &row).await;
+                (row, seen)
+            })
+        })
+        .collect();
+    for row in rows {
+        let (row, seen) = row.await?;
+        let (seen, took) = seen?;
+        let holds = seen == row.wanted && patience::in_time(took);
+        let timed = format!("{seen} after {took:.1?}");
+        table(row.id, row.what, &format!("{} after 1s", row.wanted), &timed, holds, checks);
+    }
+    let took = never.await??;
+    let seen = format!("cut after {took:.1?}");
+    table("B-47", "asks and never reads", "cut after 1s", &seen, patience::in_time(took), checks);
+    Ok(())
+}
+
+/// The same bytes through a proxy.
+async fn behind(
+    binary: &Path,
+    kind: Kind,
+    rows: &[Row],
+    checks: &mut Checks,
+) -> anyhow::Result<()> {
+    // A body that a proxy never ends must not be counted with a later row.
+    let settings = vec![("FOREBAY_PUBLIC__TIMEOUTS__BODY", patience::LIMIT.to_owned())];
+    let plant = open(binary, settings).await?;
+    let proxy = Proxy::start(kind, plant.public.address).await?;
+    let (mut sent, mut requests, mut differ) = (0, 0, 0);
+    // A request that never becomes whole may be passed on in part, and ends with its connection.
+    let whole = rows.iter().filter(|row| !row.half_close && row.then.is_empty());
+    for row in whole {
+        let both = proxies::through(&proxy, &plant, row).await?;
+        let Both { passed_on, counted, .. } = both;
+        sent += 1;
+        requests += counted;
+        if !both.agree() {
+            differ += 1;
+            let what = format_args!("{}: {passed_on} passed on, {counted} counted", row.what);
+            report::row(row.id, what);
+        }
+    }
+    let what = format_args!(
+        "{kind:?} in front: {sent} rows, {requests} requests counted, {differ} rows counted differently"
+    );
+    checks.promise(differ == 0 && requests > 50, what);
+    Ok(())
+}
