@@ -12,6 +12,7 @@ mod operations;
 mod process;
 mod public;
 mod recorder;
+mod reload;
 mod sales;
 mod signals;
 mod sockets;
@@ -24,12 +25,14 @@ use std::sync::Arc;
 use descriptors::Connections;
 use engines::Engines;
 pub use failure::{StartError, StartKind};
-use process::{Process, Sockets};
+use logs::Verbosity;
+use process::{Given, Process, Sockets};
 use signals::Signals;
 pub use verifier::verify_offline;
 
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
+use crate::config::Inputs;
 use crate::config::Settings;
 use crate::identity::Means;
 
@@ -44,16 +47,18 @@ pub struct Started {
     pub demo: bool,
 }
 
-/// Serves until a signal or a failure ends it. `announce` is called once, when requests are answered.
+/// Serves until a signal or a failure ends it. `announce` is called once, when requests are answered. A reload
+/// reads `inputs` again, of which `settings` came.
 ///
 /// # Errors
 /// When it cannot start, or must end because a part of it ended.
 pub fn serve(
     settings: Settings,
+    inputs: Inputs,
     first_run: bool,
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
-    logs::start(&settings.log);
+    let verbosity = logs::start(&settings.log);
     let threads = public::threads(settings.public.threads);
     let questions = match &settings.identity {
         Means::Forward(question) => question.max_in_flight,
@@ -67,30 +72,44 @@ pub fn serve(
         .enable_all()
         .build()
         .map_err(|error| StartError::runtime(format!("runtime: {error}")))?;
-    let served = control.block_on(run(settings, connections, first_run, announce));
+    let served = control.block_on(async {
+        let sources = Sources { settings, inputs, verbosity };
+        run(sources, connections, first_run, announce).await
+    });
     // What still runs is nobody's any more: leases are handed back and the ledger is closed.
     control.shutdown_background();
     served
 }
 
-async fn run(
+/// The settings, where they came from, and the log that they opened.
+struct Sources {
     settings: Settings,
+    inputs: Inputs,
+    verbosity: Verbosity,
+}
+
+async fn run(
+    sources: Sources,
     connections: Connections,
     first_run: bool,
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
-    let metrics = recorder::install()?;
-    let mut signals =
-        Signals::take().map_err(|error| StartError::runtime(format!("signals: {error}")))?;
+    let Sources { settings, inputs, verbosity } = sources;
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let metrics = recorder::install(clock.wall())?;
+    let no_signals = |error| StartError::runtime(format!("signals: {error}"));
+    let mut signals = Signals::take().map_err(no_signals)?;
+    let hangups = signals::hangups().map_err(no_signals)?;
     let public = sockets::bind("public", settings.public.listen)?;
     let admin = sockets::bind("admin", settings.admin)?;
-    let clock: SharedClock = Arc::new(SystemClock::new());
     let engines = open(&settings, &clock).await?;
     let demo = prepare(&settings, &engines, first_run).await?;
     let started = Started { public: public.address, admin: admin.address, demo };
 
     let process = Process::new(engines, &settings);
-    process.start(&settings, &clock, metrics, Sockets { public, admin, connections }).await?;
+    let sockets = Sockets { public, admin, connections };
+    let given = Given { settings, inputs, verbosity, hangups, clock, metrics, sockets };
+    process.start(given).await?;
     announce(started);
     let outcome = tokio::select! {
         code = signals.stop() => {

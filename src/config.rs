@@ -4,6 +4,7 @@
 //! relations between keys are checked. Every finding is collected; nothing is accepted and ignored.
 //! Precedence: flag > `FOREBAY_SECTION__KEY` > file > default.
 
+mod changes;
 mod effective;
 mod finding;
 mod known;
@@ -20,6 +21,7 @@ mod source;
 
 use std::path::PathBuf;
 
+pub use changes::{SettingChange, changes};
 pub use effective::EffectiveValue;
 use finding::Findings;
 pub use finding::{At, Finding, Severity};

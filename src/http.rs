@@ -31,4 +31,4 @@ mod wait;
 mod wheel;
 
 pub use edge::{Arrival, Bounds, serve};
-pub use gateway::{Gateway, GatewayParts};
+pub use gateway::{Gateway, GatewayParts, NewSettings};

@@ -17,7 +17,9 @@ mod remembered;
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bearer::Bearer;
 pub use config::{BadSetting, BadUrl, Config, Means, Mode, Url};
 use forward::Forward;
@@ -36,8 +38,18 @@ use crate::tasks::Check;
 /// Reads identities. What comes of a peer that is not trusted counts as absent.
 #[derive(Debug)]
 pub struct Identity {
+    /// Replaced as a whole by a reload.
+    known: ArcSwap<Known>,
+    clock: SharedClock,
+    runtime: Handle,
+}
+
+/// How buyers and proxies are known.
+#[derive(Debug)]
+struct Known {
     trusted: Vec<Network>,
-    way: Way,
+    means: Means,
+    way: Arc<Way>,
 }
 
 #[derive(Debug)]
@@ -45,6 +57,19 @@ enum Way {
     Header(HeaderName),
     Bearer(Box<Bearer>),
     Forward(Forward),
+}
+
+impl Way {
+    fn new(means: Means, clock: &SharedClock, runtime: &Handle) -> Self {
+        let clock = Arc::clone(clock);
+        match means {
+            Means::Header(name) => Self::Header(name),
+            Means::Jwt(tokens) => Self::Bearer(Box::new(Bearer::new(tokens, clock))),
+            Means::Forward(question) => {
+                Self::Forward(Forward::new(question, clock, runtime.clone()))
+            }
+        }
+    }
 }
 
 /// Who sent a request.
@@ -103,20 +128,27 @@ impl Identity {
         clock: SharedClock,
         runtime: &Handle,
     ) -> Self {
-        let way = match means {
-            Means::Header(name) => Way::Header(name),
-            Means::Jwt(tokens) => Way::Bearer(Box::new(Bearer::new(tokens, clock))),
-            Means::Forward(question) => {
-                Way::Forward(Forward::new(question, clock, runtime.clone()))
-            }
+        let way = Arc::new(Way::new(means.clone(), &clock, runtime));
+        let known = Known { trusted: trusted_proxies.to_vec(), means, way };
+        Self { known: ArcSwap::from_pointee(known), clock, runtime: runtime.clone() }
+    }
+
+    /// Goes by other settings from now on. Whoever was remembered under other means is asked after again; what the
+    /// shop is being asked is still answered. Proxies are looked at when they connect.
+    pub fn change(&self, means: Means, trusted_proxies: &[Network]) {
+        let known = self.known.load();
+        let way = if known.means == means {
+            Arc::clone(&known.way)
+        } else {
+            Arc::new(Way::new(means.clone(), &self.clock, &self.runtime))
         };
-        Self { trusted: trusted_proxies.to_vec(), way }
+        self.known.store(Arc::new(Known { trusted: trusted_proxies.to_vec(), means, way }));
     }
 
     /// Whether the peer's word about its clients counts; asked once a connection.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.holds(peer))
+        self.known.load().trusted.iter().any(|network| network.holds(peer))
     }
 
     /// The address of the client: the peer's, or behind trusted proxies the right-most entry of `Forwarded` or
@@ -124,13 +156,13 @@ impl Identity {
     /// by address must hold for proxies too. IPv4 is always in its own form.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        address::client(peer, headers, &self.trusted)
+        address::client(peer, headers, &self.known.load().trusted)
     }
 
     /// Who sent a request; `trusted` is what [`Self::trusts`] said of its peer.
     #[must_use]
     pub fn who(&self, headers: &HeaderMap, trusted: bool) -> Who {
-        let known = match &self.way {
+        let known = match &*self.known.load().way {
             Way::Header(name) => by_header(name, headers, trusted).ok_or(Refusal::UNKNOWN),
             Way::Bearer(bearer) => bearer.buyer(headers),
             Way::Forward(forward) => return forward.who(headers),
@@ -141,7 +173,7 @@ impl Identity {
     /// The buyer as far as he can be told without asking anybody.
     #[must_use]
     pub fn at_hand(&self, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
-        match &self.way {
+        match &*self.known.load().way {
             Way::Header(name) => by_header(name, headers, trusted),
             Way::Bearer(bearer) => bearer.buyer(headers).ok(),
             Way::Forward(forward) => forward.remembered(headers),
@@ -151,7 +183,7 @@ impl Identity {
     /// Whether the shop can be asked, where it is asked at all.
     #[must_use]
     pub fn check(&self) -> Option<Check> {
-        match &self.way {
+        match &*self.known.load().way {
             Way::Header(_) | Way::Bearer(_) => None,
             Way::Forward(forward) => Some(forward.check()),
         }

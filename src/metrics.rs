@@ -82,7 +82,8 @@ metrics_table! {
     IDENTITY_REQUEST_DURATION = "forebay_identity_request_duration_seconds", Kind::Histogram(FAST), ["outcome"], "Questions to the shop who a buyer is, their turn included; mode forward.";
     LIMITER_KEYS = "forebay_limiter_keys", Kind::Gauge, [], "Keys that the rate limits remember.";
     INVARIANT_VIOLATIONS = "forebay_invariant_violations_total", Kind::Counter, ["law"], "Findings of the verifier; anything above 0 is an incident.";
-    CONFIG_RELOAD_OK = "forebay_config_last_reload_successful", Kind::Gauge, [], "1 when the settings in force are those of the last reload.";
+    CONFIG_RELOAD_TIME = "forebay_config_last_reload_success_timestamp_seconds", Kind::Gauge, [], "When the settings in force were read, in seconds since 1970.";
+    CONFIG_RELOAD_OK = "forebay_config_last_reload_successful", Kind::Gauge, [], "1 when the last reload was taken over, and after a start; 0 when it was refused.";
 }
 
 /// Tells the recorder the help text of every metric.

@@ -62,7 +62,8 @@ pub struct Watch {
     ledger: SharedLedger,
     keyring: Keyring,
     clock: SharedClock,
-    bound: QueueBound,
+    /// Replaced as a whole by a reload.
+    bound: ArcSwap<QueueBound>,
     /// Written by the following task alone.
     sales: ArcSwap<Sales>,
     drain: ArcSwap<DrainDoc>,
@@ -89,7 +90,7 @@ impl Watch {
             ledger,
             keyring,
             clock,
-            bound,
+            bound: ArcSwap::from_pointee(bound),
             sales: ArcSwap::default(),
             drain: ArcSwap::from_pointee(drain),
             caught_up: AtomicU64::new(0),
@@ -154,6 +155,12 @@ impl Watch {
         self.seats.call_all(bell);
     }
 
+    /// Bounds what may wait otherwise, from now on.
+    pub fn set_bound(&self, bound: QueueBound) {
+        self.bound.store(Arc::new(bound));
+        self.share_out();
+    }
+
     /// Each sale's share of the drain's rate, and what its backlog may be by that.
     fn share_out(&self) {
         let sales = self.sales.load();
@@ -170,20 +177,21 @@ impl Watch {
 
     /// `min(capacity, max_wait × rate)`, and the memory.
     fn backlog_at(&self, rate: f64) -> u64 {
-        let by_wait = rate * self.bound.max_wait.as_secs_f64();
+        let bound = self.bound.load();
+        let by_wait = rate * bound.max_wait.as_secs_f64();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float saturates when it is cast, and rates are above zero"
         )]
         let by_wait = (by_wait as u64).max(1);
-        by_wait.min(self.bound.capacity).min(self.bound.memory / ORDER_BYTES)
+        by_wait.min(bound.capacity).min(bound.memory / ORDER_BYTES)
     }
 
     /// What the sale's backlog may be.
     #[must_use]
     pub fn backlog_bound(&self, sale: &SaleView) -> Bound {
-        Bound { orders: sale.backlog(), bytes: self.bound.memory }
+        Bound { orders: sale.backlog(), bytes: self.bound.load().memory }
     }
 
     /// Readiness: what is remembered follows the ledger.

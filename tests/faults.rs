@@ -23,6 +23,8 @@ mod late;
 mod pause;
 #[path = "faults/proof.rs"]
 mod proof;
+#[path = "faults/reload.rs"]
+mod reload;
 #[path = "faults/rig.rs"]
 mod rig;
 #[path = "faults/start.rs"]

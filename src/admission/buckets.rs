@@ -152,6 +152,12 @@ impl KeyedBuckets {
         Self { policy, limit, clock, keys }
     }
 
+    /// The limit that each of them keeps.
+    #[must_use]
+    pub fn limit(&self) -> Limit {
+        self.limit
+    }
+
     fn fresh(limit: Limit, clock: &Monotonic) -> Keys {
         RateLimiter::new(limit.quota(), DashMapStateStore::default(), clock.clone())
     }

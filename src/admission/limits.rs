@@ -2,7 +2,9 @@
 
 use core::net::IpAddr;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use super::buckets::{Bucket, KeyedBuckets, Limit, Limited, address_key};
@@ -60,32 +62,63 @@ fn two_seconds(rate: Rate) -> u32 {
 /// The buckets of one gateway.
 #[derive(Debug)]
 pub struct Limits {
-    per_buyer: Option<KeyedBuckets>,
-    per_address: Option<KeyedBuckets>,
-    polls: Option<KeyedBuckets>,
-    gateway: Option<Bucket>,
+    /// Replaced as a whole by a reload.
+    buckets: ArcSwap<Buckets>,
     hashes: RandomState,
+    clock: SharedClock,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    per_buyer: Option<Arc<KeyedBuckets>>,
+    per_address: Option<Arc<KeyedBuckets>>,
+    polls: Option<Arc<KeyedBuckets>>,
+    gateway: Option<Arc<Bucket>>,
+}
+
+impl Buckets {
+    /// By the settings. A limit that is as it was keeps its bucket: a reload gives nobody a new burst.
+    fn new(config: &Config, known: &Self, clock: &SharedClock) -> Self {
+        let keyed = |known: &Option<Arc<KeyedBuckets>>, policy, rate, burst| {
+            let limit = Limit::new(rate, burst)?;
+            let same = known.as_ref().filter(|buckets| buckets.limit() == limit).cloned();
+            Some(same.unwrap_or_else(|| Arc::new(KeyedBuckets::new(policy, limit, clock))))
+        };
+        let address_burst = config.per_address_burst.unwrap_or(two_seconds(config.per_address));
+        let polls_burst = two_seconds(config.polls_per_address);
+        let gateway = match config.gateway_burst {
+            Some(burst) => Limit::new(config.gateway, burst),
+            None => Limit::of_rate(config.gateway),
+        };
+        let gateway = gateway.map(|limit| {
+            let same = known.gateway.as_ref().filter(|bucket| bucket.limit() == limit).cloned();
+            same.unwrap_or_else(|| Arc::new(Bucket::new("gateway", limit, clock)))
+        });
+        Self {
+            per_buyer: keyed(&known.per_buyer, "buyer", config.per_buyer, config.per_buyer_burst),
+            per_address: keyed(&known.per_address, "address", config.per_address, address_burst),
+            polls: keyed(&known.polls, "polls", config.polls_per_address, polls_burst),
+            gateway,
+        }
+    }
 }
 
 impl Limits {
     /// Full buckets by the settings.
     #[must_use]
     pub fn new(config: &Config, clock: &SharedClock) -> Self {
-        let keyed = |policy, rate, burst| {
-            Limit::new(rate, burst).map(|limit| KeyedBuckets::new(policy, limit, clock))
-        };
-        let address_burst = config.per_address_burst.unwrap_or(two_seconds(config.per_address));
-        let gateway = match config.gateway_burst {
-            Some(burst) => Limit::new(config.gateway, burst),
-            None => Limit::of_rate(config.gateway),
-        };
+        let buckets = Buckets::new(config, &Buckets::default(), clock);
         Self {
-            per_buyer: keyed("buyer", config.per_buyer, config.per_buyer_burst),
-            per_address: keyed("address", config.per_address, address_burst),
-            polls: keyed("polls", config.polls_per_address, two_seconds(config.polls_per_address)),
-            gateway: gateway.map(|limit| Bucket::new("gateway", limit, clock)),
+            buckets: ArcSwap::from_pointee(buckets),
             hashes: RandomState::new(),
+            clock: Arc::clone(clock),
         }
+    }
+
+    /// Goes by other settings from now on. Limits that differ begin with full buckets, the others go on.
+    pub fn change(&self, config: &Config) {
+        let changed = Buckets::new(config, &self.buckets.load(), &self.clock);
+        self.buckets.store(Arc::new(changed));
     }
 
     /// An order call of a buyer from an address, which is asked for only where it counts. The buyer's own bucket comes first: one who floods takes
@@ -94,10 +127,11 @@ impl Limits {
     /// # Errors
     /// When one of the two is empty.
     pub fn order(&self, buyer: &Buyer, address: impl FnOnce() -> IpAddr) -> Result<(), Limited> {
-        if let Some(buckets) = &self.per_buyer {
+        let buckets = self.buckets.load();
+        if let Some(buckets) = &buckets.per_buyer {
             buckets.take(self.hashes.hash_one(buyer.as_str()))?;
         }
-        take(self.per_address.as_ref(), address)
+        take(buckets.per_address.as_deref(), address)
     }
 
     /// A read of a ticket from an address.
@@ -105,7 +139,7 @@ impl Limits {
     /// # Errors
     /// When its bucket is empty.
     pub fn poll(&self, address: impl FnOnce() -> IpAddr) -> Result<(), Limited> {
-        take(self.polls.as_ref(), address)
+        take(self.buckets.load().polls.as_deref(), address)
     }
 
     /// An order call of somebody who has no ticket yet.
@@ -113,13 +147,14 @@ impl Limits {
     /// # Errors
     /// When the gateway's bucket is empty.
     pub fn gateway(&self) -> Result<(), Limited> {
-        self.gateway.as_ref().map_or(Ok(()), Bucket::take)
+        self.buckets.load().gateway.as_ref().map_or(Ok(()), |bucket| bucket.take())
     }
 
     /// Forgets keys that need not be remembered, and answers how many are left.
     pub fn sweep(&self) -> usize {
-        let keyed = [&self.per_buyer, &self.per_address, &self.polls];
-        keyed.into_iter().flatten().map(KeyedBuckets::sweep).sum()
+        let buckets = self.buckets.load();
+        let keyed = [&buckets.per_buyer, &buckets.per_address, &buckets.polls];
+        keyed.into_iter().flatten().map(|buckets| buckets.sweep()).sum()
     }
 }
 
@@ -129,8 +164,6 @@ fn take(buckets: Option<&KeyedBuckets>, address: impl FnOnce() -> IpAddr) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::clock::ManualClock;
 
@@ -157,6 +190,28 @@ mod tests {
         assert_eq!(order("d", home), Err("address"));
         assert_eq!(order("d", away), Ok(()));
         assert_eq!(limits.sweep(), 7, "five buyers and two addresses");
+    }
+
+    #[test]
+    fn changed_settings_hold_at_once_and_fill_no_bucket_that_stays() {
+        let clock: SharedClock = Arc::new(ManualClock::default());
+        let config = Config {
+            per_buyer: Rate::per_second(1),
+            per_buyer_burst: 2,
+            gateway: Rate::per_second(1),
+            gateway_burst: Some(1),
+            ..Config::default()
+        };
+        let limits = Limits::new(&config, &clock);
+        let buyer = Buyer::new(b"a").unwrap();
+        let order = || limits.order(&buyer, || "10.0.0.1".parse().unwrap());
+        assert_eq!([order(), order(), limits.gateway()], [Ok(()); 3]);
+        limits.change(&Config { gateway_burst: Some(2), ..config.clone() });
+        assert!(order().is_err(), "the buyer's limit is as it was, and so is his bucket");
+        assert_eq!([limits.gateway(), limits.gateway()], [Ok(()); 2], "a new limit is full");
+        assert!(limits.gateway().is_err());
+        limits.change(&Config { per_buyer: Rate::Unlimited, ..config });
+        assert_eq!(order(), Ok(()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::reload::Reloader;
 use super::verifier::RunningVerifier;
 use crate::drain::DrainStatus;
 use crate::http::operations::DeadOrder;
@@ -32,6 +33,7 @@ pub(super) struct OfEngines {
     pub(super) drain: DrainStatus,
     pub(super) waiting: Waiting,
     pub(super) verifier: RunningVerifier,
+    pub(super) reloader: Arc<Reloader>,
 }
 
 impl OfEngines {
@@ -112,6 +114,10 @@ impl Operations for OfEngines {
 
     fn verify(&self) -> Operation<'_, Box<RawValue>> {
         Box::pin(async { json(&self.verifier.verify().await?) })
+    }
+
+    fn reload(&self) -> Operation<'_, Box<RawValue>> {
+        Box::pin(async { json(&self.reloader.reload().await?) })
     }
 
     fn faults(&self) -> Operation<'_, Box<RawValue>> {

@@ -5,29 +5,37 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::signal::unix::Signal;
 
 use super::StartError;
 use super::admin;
 use super::descriptors::Connections;
 use super::engines::Engines;
+use super::logs::Verbosity;
 use super::operations::OfEngines;
 use super::operations::Waiting;
 use super::public;
+use super::reload;
+use super::reload::Live;
+use super::reload::Reloader;
 use super::sales;
 use super::sockets::Bound;
 use super::upkeep;
 use super::verifier::RunningVerifier;
 use crate::admission::Limits;
 use crate::clock::SharedClock;
+use crate::config::Inputs;
 use crate::config::Settings;
 use crate::drain;
 use crate::drain::Drain;
 use crate::drain::DrainStatus;
 use crate::http::Gateway;
 use crate::http::GatewayParts;
+use crate::http::admin::Access;
 use crate::http::admin::Admin;
 use crate::http::admin::Parts;
 use crate::identity::Identity;
@@ -39,7 +47,6 @@ use crate::tasks::Readiness;
 use crate::tasks::Stop;
 use crate::tasks::StopHandle;
 use crate::tasks::Tasks;
-use crate::watch::QueueBound;
 use crate::watch::Watch;
 
 /// Addresses that are ours and not listened on yet, and how many connections they may take.
@@ -48,6 +55,20 @@ pub(super) struct Sockets {
     pub(super) public: Bound,
     pub(super) admin: Bound,
     pub(super) connections: Connections,
+}
+
+/// What a process starts with.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) settings: Settings,
+    /// Where the settings came from.
+    pub(super) inputs: Inputs,
+    pub(super) verbosity: Verbosity,
+    /// Each asks for a reload.
+    pub(super) hangups: Signal,
+    pub(super) clock: SharedClock,
+    pub(super) metrics: PrometheusHandle,
+    pub(super) sockets: Sockets,
 }
 
 /// A process that serves.
@@ -112,50 +133,74 @@ impl Process {
     ///
     /// # Errors
     /// When a listener cannot be served.
-    pub(super) async fn start(
-        &self,
-        settings: &Settings,
-        clock: &SharedClock,
-        metrics: PrometheusHandle,
-        sockets: Sockets,
-    ) -> Result<(), StartError> {
-        let watch = self.watch(settings, clock).await?;
-        let drain = self.drain(settings, clock)?;
+    pub(super) async fn start(&self, given: Given) -> Result<(), StartError> {
+        let Given { settings, inputs, verbosity, hangups, clock, metrics, sockets } = given;
+        let watch = self.watch(&settings, &clock).await?;
+        let drain = self.drain(&settings, &clock)?;
         self.checks(&drain, &watch);
-        self.public(settings, clock, watch, sockets.public, sockets.connections.buyers)?;
-        self.admin(settings, clock, metrics, drain, sockets.admin, sockets.connections.operators)
+        let (public, connections) = (sockets.public, sockets.connections);
+        let gateway =
+            self.public(&settings, &clock, Arc::clone(&watch), public, connections.buyers)?;
+        let live = self.live(&settings, gateway, verbosity);
+        let access = Arc::clone(&live.access);
+        let retain = upkeep::retain(Arc::clone(&live.ledger), Arc::clone(&live.retention));
+        self.work.until_stop("retention", retain);
+        let verifier = RunningVerifier::new(&self.engines, &settings, &clock);
+        let reloader = Arc::new(Reloader::new(inputs, settings, live, Arc::clone(&clock)));
+        self.work.until_stop("reload", Arc::clone(&reloader).follow(hangups));
+        let operations = self.operations(drain, verifier, reloader);
+        self.admin(operations, access, &clock, metrics, sockets.admin, connections.operators)
     }
 
-    fn admin(
+    fn live(&self, settings: &Settings, gateway: Arc<Gateway>, verbosity: Verbosity) -> Live {
+        Live {
+            ledger: Arc::clone(&self.engines.ledger),
+            keyring: self.engines.keyring.clone(),
+            gateway,
+            access: Arc::new(ArcSwap::from_pointee(settings.admin_access.clone())),
+            retention: Arc::new(ArcSwap::from_pointee(settings.retention)),
+            verbosity,
+        }
+    }
+
+    fn operations(
         &self,
-        settings: &Settings,
-        clock: &SharedClock,
-        metrics: PrometheusHandle,
         drain: DrainStatus,
-        socket: Bound,
-        connections: usize,
-    ) -> Result<(), StartError> {
+        verifier: RunningVerifier,
+        reloader: Arc<Reloader>,
+    ) -> OfEngines {
         let waiting = Waiting::default();
         let ledger = &self.engines.ledger;
         self.control.until_stop("waiting", waiting.clone().follow(Arc::clone(ledger)));
-        self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
-        self.work.until_stop("retention", upkeep::retain(Arc::clone(ledger), settings.retention));
-        let operations = OfEngines {
+        OfEngines {
             ledger: Arc::clone(ledger),
             store: Arc::clone(&self.engines.store),
             simulated: Arc::clone(&self.engines.simulated),
             drain,
             waiting,
-            verifier: RunningVerifier::new(&self.engines, settings, clock),
-        };
+            verifier,
+            reloader,
+        }
+    }
+
+    fn admin(
+        &self,
+        operations: OfEngines,
+        access: Arc<ArcSwap<Access>>,
+        clock: &SharedClock,
+        metrics: PrometheusHandle,
+        socket: Bound,
+        connections: usize,
+    ) -> Result<(), StartError> {
+        self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
         let parts = Parts {
-            ledger: Arc::clone(ledger),
+            ledger: Arc::clone(&self.engines.ledger),
             operations: Arc::new(operations),
             keyring: self.engines.keyring.clone(),
             readiness: self.readiness.clone(),
             clock: Arc::clone(clock),
             metrics,
-            access: settings.admin_access.clone(),
+            access,
             numbers: Box::new(sales::numbers),
         };
         let listener = TcpListener::from_std(socket.listen()?)
@@ -172,12 +217,7 @@ impl Process {
         settings: &Settings,
         clock: &SharedClock,
     ) -> Result<Arc<Watch>, StartError> {
-        let queue = &settings.queue;
-        let bound = QueueBound {
-            max_wait: queue.max_wait.0,
-            capacity: queue.capacity,
-            memory: queue.memory.0,
-        };
+        let bound = reload::bound(&settings.queue);
         let ledger = Arc::clone(&self.engines.ledger);
         let keyring = self.engines.keyring.clone();
         let (watch, follower) = Watch::load(ledger, keyring, Arc::clone(clock), bound).await?;
@@ -193,7 +233,7 @@ impl Process {
         watch: Arc<Watch>,
         socket: Bound,
         connections: usize,
-    ) -> Result<(), StartError> {
+    ) -> Result<Arc<Gateway>, StartError> {
         let mut config = settings.public.clone();
         config.limits.connections = connections;
         let threads = public::threads(config.threads);
@@ -212,7 +252,7 @@ impl Process {
         }
         let gateway = Gateway::new(GatewayParts {
             identity,
-            config,
+            config: ArcSwap::from_pointee(config),
             limits,
             ledger: Arc::clone(&self.engines.ledger),
             watch,
@@ -225,7 +265,7 @@ impl Process {
         let listener = socket.listen()?;
         let serving = public::start(&gateway, &listener, threads, self.work.stop.clone())?;
         self.work.tasks.spawn("http", OnDeath::StopProcess, serving);
-        Ok(())
+        Ok(gateway)
     }
 
     fn drain(&self, settings: &Settings, clock: &SharedClock) -> Result<DrainStatus, StartError> {

@@ -8,7 +8,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::StartError;
+use crate::clock::Timestamp;
 use crate::metrics as table;
+
+/// A reload was taken over at that time, or refused.
+pub(super) fn reloaded(taken_over: Option<Timestamp>) {
+    gauge!(table::CONFIG_RELOAD_OK).set(f64::from(u8::from(taken_over.is_some())));
+    if let Some(at) = taken_over {
+        gauge!(table::CONFIG_RELOAD_TIME).set(at.since(Timestamp(0)).as_secs_f64());
+    }
+}
 
 /// How often observations are folded into their buckets when nobody reads them.
 pub(super) const UPKEEP: Duration = Duration::from_secs(5);
@@ -17,7 +26,7 @@ pub(super) const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When our table names buckets that the exporter does not take.
-pub(super) fn install() -> Result<PrometheusHandle, StartError> {
+pub(super) fn install(read_at: Timestamp) -> Result<PrometheusHandle, StartError> {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
@@ -35,6 +44,6 @@ pub(super) fn install() -> Result<PrometheusHandle, StartError> {
     metrics::set_global_recorder(recorder).map_err(|error| bad(&error))?;
     table::describe();
     gauge!(table::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    gauge!(table::CONFIG_RELOAD_OK).set(1.0);
+    reloaded(Some(read_at));
     Ok(HANDLE.get_or_init(|| handle).clone())
 }

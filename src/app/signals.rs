@@ -1,4 +1,4 @@
-//! Signals: the first TERM or INT stops in order, a second one ends the process at once.
+//! Signals: the first TERM or INT stops in order, a second one ends the process at once. HUP reloads.
 
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -9,7 +9,6 @@ use tokio::signal::unix::signal;
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    reload: Signal,
 }
 
 impl Signals {
@@ -21,20 +20,22 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            reload: signal(SignalKind::hangup())?,
         })
     }
 
     /// Resolves when a stop is asked for, with the exit code of a process that the signal ended.
     pub(super) async fn stop(&mut self) -> u8 {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return 128 + 15,
-                _ = self.interrupt.recv() => return 128 + 2,
-                _ = self.reload.recv() => tracing::warn!(
-                    "SIGHUP: reloading the settings is not built yet; restart to read them again"
-                ),
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => 128 + 15,
+            _ = self.interrupt.recv() => 128 + 2,
         }
     }
+}
+
+/// SIGHUP, taken over from its default, which would end the process; inside a runtime.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn hangups() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

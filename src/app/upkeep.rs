@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::recorder;
@@ -40,14 +41,13 @@ pub(super) async fn metrics(handle: PrometheusHandle) {
 }
 
 /// Purges sales that are past their retention. A ledger that cannot is asked again later.
-pub(super) async fn retain(ledger: SharedLedger, retention: Retention) {
-    let change = Change::Retain {
-        tickets_micros: micros(retention.tickets.0),
-        sales_micros: micros(retention.sales.0),
-    };
+pub(super) async fn retain(ledger: SharedLedger, retention: Arc<ArcSwap<Retention>>) {
     loop {
         tokio::time::sleep(RETAIN_EVERY).await;
-        match ledger.change(change.clone()).await {
+        let Retention { tickets, sales } = **retention.load();
+        let change =
+            Change::Retain { tickets_micros: micros(tickets.0), sales_micros: micros(sales.0) };
+        match ledger.change(change).await {
             Ok(Changed::Count(0)) => {}
             Ok(changed) => tracing::info!(?changed, "sales past their retention were dropped"),
             Err(fault) => tracing::warn!(%fault, "sales past their retention stay for now"),

@@ -12,7 +12,7 @@ use crate::config::Loaded;
 use crate::config::Severity;
 
 pub(super) fn run(check: Check) -> Outcome {
-    let loaded = load(check.file, check.set);
+    let loaded = config::load(&inputs(check.file, check.set));
     for finding in &loaded.findings {
         output::line(&finding.to_string())?;
     }
@@ -31,7 +31,7 @@ pub(super) fn config(what: Config) -> Outcome {
         }
         Config::Effective { settings, json } => (settings, json),
     };
-    let loaded = load(settings.config, settings.set);
+    let loaded = config::load(&inputs(settings.config, settings.set));
     tell(&loaded);
     if json {
         let values = serde_json::to_string(&loaded.values).unwrap_or_default();
@@ -59,9 +59,9 @@ fn as_toml(loaded: &Loaded) -> String {
     text
 }
 
-/// Reads and checks the settings.
-pub(super) fn load(file: Option<std::path::PathBuf>, flags: Vec<String>) -> Loaded {
-    config::load(&Inputs { file, flags, variables: config::variables() })
+/// Where the settings come from.
+pub(super) fn inputs(file: Option<std::path::PathBuf>, flags: Vec<String>) -> Inputs {
+    Inputs { file, flags, variables: config::variables() }
 }
 
 /// Tells every finding as a message.
@@ -75,11 +75,8 @@ pub(super) fn tell(loaded: &Loaded) {
 ///
 /// # Errors
 /// When the settings are refused.
-pub(super) fn settings(
-    file: Option<std::path::PathBuf>,
-    flags: Vec<String>,
-) -> Result<config::Settings, Failure> {
-    let loaded = load(file, flags);
+pub(super) fn settings(inputs: &Inputs) -> Result<config::Settings, Failure> {
+    let loaded = config::load(inputs);
     tell(&loaded);
     let errors = loaded.findings.iter().filter(|f| f.severity == Severity::Error).count();
     loaded.settings.ok_or_else(|| {

@@ -13,13 +13,14 @@ use crate::app::Started;
 
 pub(super) fn run(serve: Serve) -> Outcome {
     let first_run = serve.settings.config.is_none();
-    let settings = check::settings(serve.settings.config, serve.settings.set)?;
+    let inputs = check::inputs(serve.settings.config, serve.settings.set);
+    let settings = check::settings(&inputs)?;
     if serve.role != Role::All {
         let message = "--role gateway and --role drain share their ledger with other processes, which the \
                        embedded ledger cannot: use --role all";
         return Err(Failure::new(Exit::Config, message));
     }
-    app::serve(settings, first_run, |started| {
+    app::serve(settings, inputs, first_run, |started| {
         // Whoever started it may not read what it prints; it serves all the same.
         let _ = output::data(announcement(started).as_bytes());
     })

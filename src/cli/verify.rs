@@ -15,7 +15,8 @@ use crate::app;
 
 pub(super) fn run(verify: Verify) -> Outcome {
     let (json, report) = if verify.offline {
-        let settings = check::settings(verify.settings.config, verify.settings.set)?;
+        let inputs = check::inputs(verify.settings.config, verify.settings.set);
+        let settings = check::settings(&inputs)?;
         let report = app::verify_offline(&settings).map_err(serve::failure)?;
         let report = serde_json::to_value(&report)
             .map_err(|error| Failure::new(Exit::Failed, format!("the report: {error}")))?;

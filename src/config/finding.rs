@@ -48,6 +48,18 @@ impl Finding {
         Self { severity: Severity::Warning, at, message: message.into() }
     }
 
+    /// The finding in one line, without the text that it points at.
+    #[must_use]
+    pub fn one_line(&self) -> String {
+        match &self.at {
+            At::File(place) => {
+                format!("{}:{}:{}: {}", place.file, place.line, place.column, self.message)
+            }
+            At::Variable(name) | At::Flag(name) => format!("{name}: {}", self.message),
+            At::Nowhere => self.message.clone(),
+        }
+    }
+
     /// The line that the finding is on, to tell follow-ups of one mistake from other mistakes.
     fn line(&self) -> Option<usize> {
         match &self.at {

@@ -1,10 +1,12 @@
 //! The second stage: what is meant. Relations between keys are checked here, and only this type is seen by
 //! the rest of the program.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::changes;
 use super::finding::At;
 use super::finding::Finding;
 use super::finding::Findings;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub log: Log,
     /// Sales that the ledger shall have.
     pub sales: Vec<ConfiguredSale>,
+    /// Every key that has a value, in one form whichever way it was written: what a reload compares.
+    pub(super) written: BTreeMap<String, String>,
 }
 
 /// Checks what single keys cannot know.
@@ -72,6 +76,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Option<Settings> {
     let sales = std::mem::take(&mut reading.sales);
+    let written = changes::written(&said);
     let mut relations = Relations { reading, source, findings };
     for (key, message) in rules::broken(&said) {
         relations.broken(&[key], &message);
@@ -104,6 +109,7 @@ pub(super) fn check(
         retention: said.retention,
         log: said.log,
         sales: sales.into_iter().map(|(_, sale)| sale).collect(),
+        written,
     })
 }
 

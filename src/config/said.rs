@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use serde::Serialize;
 
 use super::log::Log;
 use crate::admission;
@@ -16,7 +17,7 @@ use crate::store::simulated;
 use crate::units::Span;
 
 /// All sections but `[[sale]]`, which is a list and read on its own.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Said {
     pub(super) public: Public,
@@ -34,7 +35,7 @@ pub(super) struct Said {
 }
 
 /// `[tickets]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Tickets {
     /// Files with ticket keys, beside the ledger's own; the same on all processes.
@@ -42,7 +43,7 @@ pub(super) struct Tickets {
 }
 
 /// `[ledger]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ledger {
     /// Which engine.
@@ -52,7 +53,7 @@ pub struct Ledger {
 }
 
 /// The engines of the ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// A journal in a directory; no server.
@@ -61,7 +62,7 @@ pub enum Engine {
 }
 
 /// `[store]`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// Which store.
@@ -71,7 +72,7 @@ pub struct Store {
 }
 
 /// The kinds of stores.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreKind {
     /// SQLite tables behind the behaviour of a MySQL server.
@@ -80,7 +81,7 @@ pub enum StoreKind {
 }
 
 /// `[retention]`: how long what is over is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
     /// From the end of a sale (closed and all terminal) to its purge.

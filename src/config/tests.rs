@@ -1,3 +1,5 @@
+mod changes;
+
 use std::path::PathBuf;
 
 use super::*;

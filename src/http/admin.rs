@@ -31,6 +31,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
@@ -82,8 +83,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// The recorder's handle; its upkeep is the app's.
     pub metrics: PrometheusHandle,
-    /// Who may come in.
-    pub access: Access,
+    /// Who may come in, replaced as a whole by a reload.
+    pub access: Arc<ArcSwap<Access>>,
     /// Random numbers for a new sale.
     pub numbers: Numbers,
 }
@@ -164,9 +165,8 @@ impl Admin {
         B: hyper::body::Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.parts.access.hosts.check(&head.uri, head.version, &head.headers)?;
         let resource = Resource::find(head.uri.path());
-        let who = self.parts.access.who(resource, &head.headers)?;
+        let who = self.passed(resource, head)?;
         if head.uri.path() == "*" {
             return Ok(reply::allowed(ALL_METHODS));
         }
@@ -193,7 +193,18 @@ impl Admin {
             _ => body::BODY_MAX,
         };
         let given = body::read(&head.headers, body, max).await;
-        self.changed(head.uri.clone(), given, who.to_owned(), peer).await
+        self.changed(head.uri.clone(), given, who, peer).await
+    }
+
+    /// Who asks, once host, origin and token have passed.
+    fn passed(
+        &self,
+        resource: Option<Resource<'_>>,
+        head: &request::Parts,
+    ) -> Result<String, Problem> {
+        let access = self.parts.access.load();
+        access.hosts.check(&head.uri, head.version, &head.headers)?;
+        Ok(access.who(resource, &head.headers)?.to_owned())
     }
 
     /// Makes a change and tells the audit log, in a task of its own: a client that goes away meanwhile can
@@ -258,10 +269,7 @@ impl Admin {
             }
             Resource::Drain => self.patch_drain(given).await,
             Resource::Faults => self.patch_faults(given).await,
-            Resource::Reload => Err(Problem::new(
-                "not_supported",
-                "settings are read at start only in this version: restart to change them",
-            )),
+            Resource::Reload => self.reload(given).await,
             _ => Err(Problem::method(resource.allow())),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
@@ -26,13 +27,13 @@ use super::room::Room;
 use super::sales::Pages;
 use super::streams::Streams;
 use super::wait::PREFERENCE_APPLIED;
-use crate::admission::Limits;
+use crate::admission::{self, Limits};
 use crate::clock::SharedClock;
-use crate::identity::Identity;
+use crate::identity::{Identity, Means};
 use crate::ledger::SharedLedger;
 use crate::order::Keyring;
 use crate::tasks::{CheckStatus, Readiness, Stop};
-use crate::watch::Watch;
+use crate::watch::{QueueBound, Watch};
 
 /// What `OPTIONS *` tells: every method that some resource has.
 const ALL_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
@@ -40,8 +41,8 @@ const ALL_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 /// What the public listener works with.
 #[derive(Debug)]
 pub struct GatewayParts {
-    /// `[public]`.
-    pub config: Public,
+    /// `[public]`, replaced as a whole by a reload.
+    pub config: ArcSwap<Public>,
     /// The ledger.
     pub ledger: SharedLedger,
     /// What is remembered of it.
@@ -70,7 +71,21 @@ pub struct Gateway {
     pub(super) pages: Pages,
     pub(super) meters: Meters,
     pub(super) streams: Arc<Streams>,
+    bounds: Bounds,
     numbers: AtomicU64,
+}
+
+/// What a reload changes of a listener that serves.
+#[derive(Debug)]
+pub struct NewSettings<'a> {
+    /// `[public]`; addresses, threads and connections stay as they are.
+    pub public: Public,
+    /// `[identity]`.
+    pub identity: Means,
+    /// `[limits]`.
+    pub limits: &'a admission::Config,
+    /// `[queue]`.
+    pub queue: QueueBound,
 }
 
 /// One connection's share of what a request needs.
@@ -89,11 +104,20 @@ impl Gateway {
     /// A listener with its parts.
     #[must_use]
     pub fn new(parts: GatewayParts) -> Arc<Self> {
+        let config = parts.config.load_full();
+        let streams = config.limits.streams;
+        let clock = Arc::clone(&parts.clock);
+        let bounds = Bounds::new("public", config.limits.connections, &config.timeouts, clock);
+        let bounds = match config.limits.connections_per_address {
+            Cap::Off => bounds,
+            Cap::At(max) => bounds.each_address(max.get(), &config.trusted_proxies),
+        };
         Arc::new(Self {
             outcomes: Outcomes::default(),
             pages: Pages::default(),
             meters: Meters::new(),
-            streams: Streams::new(parts.config.limits.streams),
+            streams: Streams::new(streams),
+            bounds,
             numbers: AtomicU64::new(0),
             parts,
         })
@@ -102,13 +126,19 @@ impl Gateway {
     /// Bounds on connections, to be shared by all threads that serve.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        let Public { limits, timeouts, trusted_proxies, .. } = &self.parts.config;
-        let clock = Arc::clone(&self.parts.clock);
-        let bounds = Bounds::new("public", limits.connections, timeouts, clock);
-        match limits.connections_per_address {
-            Cap::Off => bounds,
-            Cap::At(max) => bounds.each_address(max.get(), trusted_proxies),
-        }
+        self.bounds.clone()
+    }
+
+    /// Goes by other settings from now on; whether its peer is a trusted proxy holds for a connection's whole life.
+    pub fn change(&self, new: NewSettings<'_>) {
+        let NewSettings { public, identity, limits, queue } = new;
+        let parts = &self.parts;
+        parts.identity.change(identity, &public.trusted_proxies);
+        parts.limits.change(limits);
+        parts.watch.set_bound(queue);
+        self.streams.set_max(public.limits.streams);
+        self.bounds.change(&public.timeouts, &public.trusted_proxies);
+        parts.config.store(Arc::new(public));
     }
 
     /// Serves buyers on the current thread's runtime until the stop, and finishes what is in flight.

@@ -25,6 +25,12 @@ pub enum OperationFault {
     /// This process, or the store that it is configured with, has no such operation.
     #[error("{0}")]
     NotSupported(String),
+    /// Settings that were read again cannot be used: those in force stay. What is wrong, and where.
+    #[error("{0}")]
+    BadSettings(String),
+    /// Settings that were read again differ where only a restart takes them over: nothing was changed. Their names.
+    #[error("a restart is needed for {0}")]
+    RestartNeeded(String),
     /// The document that was given does not have the form that the operation asks for.
     #[error("{0}")]
     Malformed(String),
@@ -79,6 +85,10 @@ pub trait Operations: Send + Sync + fmt::Debug {
 
     /// The verifier's report: `{"ok","pending","checked","findings","as_of"}`.
     fn verify(&self) -> Operation<'_, Box<RawValue>>;
+
+    /// Reads the settings again and takes them over, all or nothing:
+    /// `{"changed":[{"key","old","new"}],"warnings":[…]}`.
+    fn reload(&self) -> Operation<'_, Box<RawValue>>;
 
     /// The store's fault plan.
     fn faults(&self) -> Operation<'_, Box<RawValue>>;

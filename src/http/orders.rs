@@ -194,7 +194,7 @@ impl Caller {
                 Err(fault) => fault,
             };
             let waited = parts.clock.monotonic().saturating_sub(began);
-            let over = waited + ASK_AGAIN > parts.config.order_deadline.0;
+            let over = waited + ASK_AGAIN > parts.config.load().order_deadline.0;
             match fault.kind {
                 FaultKind::InDoubt if !over => {
                     doubted = true;

@@ -76,7 +76,7 @@ impl Room {
 
     /// Calls the waiting for as long as its runtime lives; a while after the stop all of them at once.
     pub(super) async fn run(self: Arc<Self>, gateway: Arc<Gateway>) {
-        let lame_duck = gateway.parts.config.timeouts.lame_duck.0;
+        let lame_duck = gateway.parts.config.load().timeouts.lame_duck.0;
         let stop = gateway.parts.stop.clone();
         let stopped = async {
             stop.pulled().await;

@@ -129,7 +129,7 @@ impl TicketStream {
     /// Writes all of it, or fails when the client has taken nothing for too long.
     async fn write<IO: AsyncWrite + Unpin>(&self, io: &mut IO, bytes: &[u8]) -> io::Result<()> {
         let (clock, seat) = (&self.gateway.parts.clock, self.seated.seat());
-        let patience = self.gateway.parts.config.timeouts.write.0;
+        let patience = self.gateway.parts.config.load().timeouts.write.0;
         let (mut left, mut until) = (bytes, None);
         poll_fn(|cx| {
             loop {

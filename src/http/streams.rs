@@ -27,7 +27,7 @@ const SEND_BUFFER: usize = 8 << 10;
 #[derive(Debug)]
 pub(super) struct Streams {
     open: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
     gauge: Gauge,
 }
 
@@ -35,7 +35,12 @@ impl Streams {
     pub(super) fn new(max: usize) -> Arc<Self> {
         let gauge = gauge!(TICKET_STREAMS);
         gauge.set(0.0);
-        Arc::new(Self { open: AtomicUsize::new(0), max, gauge })
+        Arc::new(Self { open: AtomicUsize::new(0), max: AtomicUsize::new(max), gauge })
+    }
+
+    /// Those that are open stay; there are no more before they are fewer than this.
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
     }
 
     #[cfg(test)]
@@ -45,7 +50,8 @@ impl Streams {
 
     /// One more stream, if there may be one.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Entered> {
-        let more = |open| (open < self.max).then_some(open + 1);
+        let max = self.max.load(Ordering::Relaxed);
+        let more = |open| (open < max).then_some(open + 1);
         self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         self.gauge.increment(1.0);
         Some(Entered(Arc::clone(self)))
@@ -109,7 +115,7 @@ impl Caller {
             text: known.text.into(),
             _entered: entered,
         };
-        let patience = parts.config.timeouts.write.0;
+        let patience = parts.config.load().timeouts.write.0;
         let next = Box::new(move |socket: TcpStream| {
             bound(&socket, patience);
             let running: BoxFuture<'static, ()> = Box::pin(stream.run(socket));

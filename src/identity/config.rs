@@ -169,7 +169,7 @@ mod header_name {
 }
 
 /// How buyers are known, with everything that it takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Means {
     /// By the header of a trusted proxy.
     Header(HeaderName),

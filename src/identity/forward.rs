@@ -48,7 +48,7 @@ const REST_MAX: usize = 64 << 10;
 const QUIET: Duration = Duration::from_secs(10);
 
 /// What is asked, and how much.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// Where.
     pub url: Uri,

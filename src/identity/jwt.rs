@@ -23,7 +23,7 @@ use crate::order::Buyer;
 const TOKEN_MAX: usize = 8 << 10;
 
 /// Which tokens name a buyer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tokens {
     /// The keys, and the one algorithm that they are for.
     pub keys: Keys,

@@ -71,6 +71,12 @@ impl Keyring {
         Ok(())
     }
 
+    /// Whether the key's id is taken by another secret.
+    #[must_use]
+    pub fn clashes(&self, key: &TicketKey) -> bool {
+        self.keys.load().get(&key.id).is_some_and(|(known, _)| known != key)
+    }
+
     /// The newest key's id, which new sales use.
     #[must_use]
     pub fn newest(&self) -> Option<u8> {

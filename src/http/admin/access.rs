@@ -53,6 +53,12 @@ impl Access {
         Ok(Self { hosts: Hosts::new(named, listen), tokens, metrics_open })
     }
 
+    /// Whether the same people have the same tokens under both.
+    #[must_use]
+    pub fn same_tokens(&self, other: &Self) -> bool {
+        self.tokens == other.tokens
+    }
+
     /// Who asks; `local` where no tokens are asked for. An unknown path needs a token like the others.
     pub(super) fn who(
         &self,

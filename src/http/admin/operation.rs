@@ -1,9 +1,10 @@
-//! What other parts of the process do for an operator: verify, and the store's fault plan.
+//! What other parts of the process do for an operator: verify, reload, and the store's fault plan.
 
 use hyper::StatusCode;
 use serde_json::value::RawValue;
 
 use super::reply::{Problem, Reply, whole};
+use super::sale::Nothing;
 use super::{Admin, body};
 
 fn passed(document: Box<RawValue>) -> Reply {
@@ -13,6 +14,11 @@ fn passed(document: Box<RawValue>) -> Reply {
 impl Admin {
     pub(super) async fn verify(&self) -> Result<Reply, Problem> {
         Ok(passed(self.parts.operations.verify().await?))
+    }
+
+    pub(super) async fn reload(&self, given: &[u8]) -> Result<Reply, Problem> {
+        body::parse::<Nothing>(given)?;
+        Ok(passed(self.parts.operations.reload().await?))
     }
 
     pub(super) async fn faults(&self) -> Result<Reply, Problem> {

@@ -50,6 +50,7 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "sku_removed" => (409, "An item cannot be removed"),
         "not_settled" => (409, "Orders of the sale are not settled"),
         "below_available" => (409, "There are not that many units to cut"),
+        "restart_needed" => (409, "Some settings take a restart"),
         "not_dead" => (409, "The order is not dead"),
         "needs_force" => (409, "The store cannot void"),
         "purged" => (410, "The sale is purged"),
@@ -61,6 +62,7 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "bad_delta" => (422, "The delta is out of range"),
         "bad_operation" => (422, "The operation id has another form"),
         "bad_terms" => (422, "The terms break a rule"),
+        "bad_settings" => (422, "The settings cannot be used"),
         "bad_burst" => (422, "The burst is out of range"),
         "stock_missing" => (422, "An item has no stock"),
         "not_supported" => (422, "Not supported"),
@@ -153,6 +155,11 @@ impl From<OperationFault> for Problem {
             OperationFault::Ledger(fault) => fault.into(),
             OperationFault::Store(detail) => Self::new("store_unavailable", detail),
             OperationFault::NotSupported(detail) => Self::new("not_supported", detail),
+            OperationFault::BadSettings(detail) => Self::new("bad_settings", detail),
+            OperationFault::RestartNeeded(names) => {
+                let detail = format!("nothing was changed: a restart is needed for {names}");
+                Self::new("restart_needed", detail)
+            }
             OperationFault::Malformed(detail) => Self::malformed(detail),
         }
     }

@@ -24,7 +24,7 @@ struct StockMove {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 impl Admin {
     pub(super) async fn sales(&self) -> Result<Reply, Problem> {

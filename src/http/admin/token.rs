@@ -38,7 +38,7 @@ pub enum BadTokens {
 }
 
 /// Everybody who may use the admin API. A name may have several tokens, so that they can be changed in turn.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tokens {
     entries: Vec<(Box<str>, [u8; 32])>,
 }

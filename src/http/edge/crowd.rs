@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+
 use crate::identity::Network;
 
 /// How many connections each address has open.
@@ -11,7 +13,7 @@ use crate::identity::Network;
 pub(super) struct Crowd {
     max: usize,
     /// Who stands for many clients is not limited.
-    exempt: Vec<Network>,
+    exempt: ArcSwap<Vec<Network>>,
     open: Mutex<HashMap<IpAddr, usize>>,
 }
 
@@ -30,12 +32,17 @@ pub(super) struct Full {
 
 impl Crowd {
     pub(super) fn new(max: usize, exempt: Vec<Network>) -> Arc<Self> {
-        Arc::new(Self { max, exempt, open: Mutex::default() })
+        Arc::new(Self { max, exempt: ArcSwap::from_pointee(exempt), open: Mutex::default() })
+    }
+
+    /// Others stand for many clients from now on; connections that are open count as they did.
+    pub(super) fn set_exempt(&self, exempt: &[Network]) {
+        self.exempt.store(Arc::new(exempt.to_vec()));
     }
 
     /// Counts a connection; `None` for a peer that is not limited.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Option<Place>, Full> {
-        if self.exempt.iter().any(|network| network.holds(peer)) {
+        if self.exempt.load().iter().any(|network| network.holds(peer)) {
             return Ok(None);
         }
         let address = counted_as(peer);

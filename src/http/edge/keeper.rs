@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::pulse::Pulse;
@@ -61,21 +62,22 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct Keeper {
     tick: Duration,
-    limits: Limits,
+    timeouts: Arc<ArcSwap<Timeouts>>,
     now: AtomicU32,
     stopping: AtomicBool,
     pulses: Mutex<Vec<Arc<Pulse>>>,
 }
 
 impl Keeper {
-    pub(super) fn new(timeouts: &Timeouts) -> Arc<Self> {
-        let all =
-            [timeouts.first_byte, timeouts.headers, timeouts.body, timeouts.idle, timeouts.write];
+    /// `timeouts` may become others meanwhile; the tick stays.
+    pub(super) fn new(timeouts: Arc<ArcSwap<Timeouts>>) -> Arc<Self> {
+        let first = timeouts.load();
+        let all = [first.first_byte, first.headers, first.body, first.idle, first.write];
         let shortest = all.iter().map(|span| span.0).min().unwrap_or(TICK_MAX);
         let tick = (shortest / 20).clamp(TICK_MIN, TICK_MAX);
         Arc::new(Self {
             tick,
-            limits: Limits::new(timeouts, tick),
+            timeouts,
             now: AtomicU32::new(1),
             stopping: AtomicBool::new(false),
             pulses: Mutex::default(),
@@ -126,12 +128,13 @@ impl Keeper {
     }
 
     fn look(&self, now: u32) {
+        let limits = Limits::new(&self.timeouts.load(), self.tick);
         let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.retain(|pulse| {
             if pulse.is_over() {
                 return false;
             }
-            pulse.hold(&self.limits, now);
+            pulse.hold(&limits, now);
             true
         });
         // A crowd that has gone leaves no memory behind.
@@ -150,7 +153,7 @@ mod tests {
     const TICK: Duration = Duration::from_millis(250);
 
     fn keeper() -> Arc<Keeper> {
-        Keeper::new(&Timeouts::default())
+        Keeper::new(Arc::new(ArcSwap::from_pointee(Timeouts::default())))
     }
 
     /// How many seconds after it now stands a connection is ended, and why.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::header::{CONNECTION, HeaderValue};
@@ -44,7 +45,8 @@ pub struct Bounds {
     connections: Arc<Semaphore>,
     crowd: Option<Arc<Crowd>>,
     refusals: Refusals,
-    timeouts: Timeouts,
+    /// Written by a reload, read by each thread's keeper.
+    timeouts: Arc<ArcSwap<Timeouts>>,
 }
 
 impl Bounds {
@@ -59,7 +61,16 @@ impl Bounds {
     ) -> Self {
         let connections = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
         let refusals = Refusals::of(listener, clock);
-        Self { connections, crowd: None, refusals, timeouts: timeouts.clone() }
+        let timeouts = Arc::new(ArcSwap::from_pointee(timeouts.clone()));
+        Self { connections, crowd: None, refusals, timeouts }
+    }
+
+    /// Other times for all connections, and other networks whose connections are not counted by address.
+    pub(in crate::http) fn change(&self, timeouts: &Timeouts, exempt: &[Network]) {
+        self.timeouts.store(Arc::new(timeouts.clone()));
+        if let Some(crowd) = &self.crowd {
+            crowd.set_exempt(exempt);
+        }
     }
 
     /// At most so many connections of one address (of one /64 in IPv6), the networks of `exempt` left out.
@@ -80,13 +91,13 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut connections = JoinSet::new();
-    let keeper = Keeper::new(&bounds.timeouts);
+    let keeper = Keeper::new(Arc::clone(&bounds.timeouts));
     let mut keeping = JoinSet::new();
     keeping.spawn(Arc::clone(&keeper).run());
     let stopped = async {
         stop.pulled().await;
         keeper.stopping();
-        tokio::time::sleep(bounds.timeouts.lame_duck.0).await;
+        tokio::time::sleep(bounds.timeouts.load().lame_duck.0).await;
     };
     tokio::pin!(stopped);
     let mut door = Door::new(listener, bounds.connections, bounds.crowd, bounds.refusals.clone());
@@ -105,7 +116,7 @@ where
     }
     drop(door);
     keeper.clear();
-    finished(connections, bounds.timeouts.shutdown.0).await;
+    finished(connections, bounds.timeouts.load().shutdown.0).await;
 }
 
 async fn finished(mut connections: JoinSet<()>, within: Duration) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::header::HeaderName;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -86,7 +87,7 @@ impl Rig {
         let gateway = Gateway::new(GatewayParts {
             identity: Arc::new(identity),
             limits: Arc::new(Limits::new(&no_limits, &time)),
-            config,
+            config: ArcSwap::from_pointee(config),
             ledger: shared,
             watch,
             keyring,

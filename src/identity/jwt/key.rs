@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ring::{agreement, hmac, rand, signature};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{der, jwk};
 
@@ -64,6 +65,8 @@ pub enum BadKeys {
 #[derive(Clone, Debug)]
 pub struct Keys {
     algorithm: Algorithm,
+    /// Of the file's bytes.
+    digest: [u8; 32],
     keys: Vec<Named>,
 }
 
@@ -185,7 +188,7 @@ impl Keys {
                 "this is no public key: write it as PEM (`-----BEGIN PUBLIC KEY-----`) or JWK",
             ));
         };
-        Ok(Self { algorithm, keys })
+        Ok(Self { algorithm, digest: Sha256::digest(bytes).into(), keys })
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
@@ -201,6 +204,13 @@ impl Keys {
             _ => None,
         };
         named.or(only).map(|named| &named.key)
+    }
+}
+
+impl PartialEq for Keys {
+    /// Of the same file's text, for the same algorithm.
+    fn eq(&self, other: &Self) -> bool {
+        (self.algorithm, self.digest) == (other.algorithm, other.digest)
     }
 }
 

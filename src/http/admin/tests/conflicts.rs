@@ -1,6 +1,9 @@
 //! Every refusal of a change has its stable code, and changes nothing.
 
+use serde_json::json;
+
 use super::rig::{Rig, Void};
+use crate::http::operations::OperationFault;
 use crate::ledger::{Fate, Fault, FaultKind};
 
 const SALE: &str = "/admin/v1/sales/sale";
@@ -88,8 +91,27 @@ async fn a_drain_that_cannot_be_set() {
         let told = rig.change("PATCH", "/admin/v1/drain", body).await;
         assert_eq!(told.problem(), (status, code.to_owned()), "{body}");
     }
-    let told = rig.change("POST", "/-/reload", "").await;
-    assert_eq!(told.problem(), (422, "not_supported".to_owned()));
+}
+
+#[tokio::test]
+async fn a_reload_is_taken_over_or_says_why_not() {
+    let rig = Rig::new();
+    let reload = async |body| rig.change("POST", "/-/reload", body).await;
+    assert_eq!(reload("").await.json()["changed"], json!([]));
+    assert_eq!(reload(r#"{"force":true}"#).await.problem().0, 400);
+    let bad = OperationFault::BadSettings("line 3: a rate".to_owned());
+    let restart = OperationFault::RestartNeeded("public.listen, log.format".to_owned());
+    let down = OperationFault::Ledger(Fault::unavailable("the disk is full"));
+    for (fault, status, code, word) in [
+        (bad, 422, "bad_settings", "line 3: a rate"),
+        (restart, 409, "restart_needed", "public.listen, log.format"),
+        (down, 503, "ledger_unavailable", "the disk is full"),
+    ] {
+        *rig.played.reload.lock().unwrap() = Some(fault);
+        let told = reload("{}").await;
+        assert_eq!(told.problem(), (status, code.to_owned()));
+        assert!(told.json()["detail"].as_str().unwrap().contains(word), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
@@ -137,6 +138,7 @@ pub(super) struct Played {
     book: SharedLedger,
     pub(super) void: Mutex<Void>,
     pub(super) plan: Mutex<Option<String>>,
+    pub(super) reload: Mutex<Option<OperationFault>>,
 }
 
 fn raw(text: String) -> Box<RawValue> {
@@ -152,6 +154,14 @@ impl Operations for Played {
         let report =
             r#"{"ok":true,"pending":0,"checked":{"tickets":2,"rows":1},"findings":[],"as_of":"x"}"#;
         Box::pin(async { Ok(raw(report.to_owned())) })
+    }
+
+    fn reload(&self) -> Operation<'_, Box<RawValue>> {
+        let refused = self.reload.lock().unwrap().clone();
+        Box::pin(async move {
+            let nothing = || raw(r#"{"changed":[],"warnings":[]}"#.to_owned());
+            refused.map_or_else(|| Ok(nothing()), Err)
+        })
     }
 
     fn faults(&self) -> Operation<'_, Box<RawValue>> {
@@ -264,6 +274,7 @@ impl Rig {
             book: engine.ledger(),
             void: Mutex::default(),
             plan: Mutex::default(),
+            reload: Mutex::default(),
         });
         let keyring = Keyring::default();
         keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
@@ -281,7 +292,7 @@ impl Rig {
             readiness: readiness.clone(),
             clock: engine.clock(),
             metrics: recorder.handle(),
-            access,
+            access: Arc::new(ArcSwap::from_pointee(access)),
             numbers: Box::new(numbers),
         });
         let clock = engine.clock();
