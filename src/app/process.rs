@@ -138,7 +138,9 @@ impl Process {
         let watch = self.watch(&settings, &clock).await?;
         let drain = self.drain(&settings, &clock)?;
         self.checks(&drain, &watch);
-        let (public, connections) = (sockets.public, sockets.connections);
+        // Whoever is told that it is ready finds both ports open.
+        let (public, admin) = (sockets.public.listen()?, sockets.admin.listen()?);
+        let connections = sockets.connections;
         let gateway =
             self.public(&settings, &clock, Arc::clone(&watch), public, connections.buyers)?;
         let live = self.live(&settings, gateway, verbosity);
@@ -149,7 +151,7 @@ impl Process {
         let reloader = Arc::new(Reloader::new(inputs, settings, live, Arc::clone(&clock)));
         self.work.until_stop("reload", Arc::clone(&reloader).follow(hangups));
         let operations = self.operations(drain, verifier, reloader);
-        self.admin(operations, access, &clock, metrics, sockets.admin, connections.operators)
+        self.admin(operations, access, &clock, metrics, admin, connections.operators)
     }
 
     fn live(&self, settings: &Settings, gateway: Arc<Gateway>, verbosity: Verbosity) -> Live {
@@ -189,7 +191,7 @@ impl Process {
         access: Arc<ArcSwap<Access>>,
         clock: &SharedClock,
         metrics: PrometheusHandle,
-        socket: Bound,
+        listener: std::net::TcpListener,
         connections: usize,
     ) -> Result<(), StartError> {
         self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
@@ -203,7 +205,7 @@ impl Process {
             access,
             numbers: Box::new(sales::numbers),
         };
-        let listener = TcpListener::from_std(socket.listen()?)
+        let listener = TcpListener::from_std(listener)
             .map_err(|error| StartError::runtime(format!("[admin]: {error}")))?;
         let (admin, stop) = (Arc::new(Admin::new(parts)), self.control.stop.clone());
         let serving = admin::serve(listener, connections, admin, Arc::clone(clock), stop);
@@ -231,7 +233,7 @@ impl Process {
         settings: &Settings,
         clock: &SharedClock,
         watch: Arc<Watch>,
-        socket: Bound,
+        listener: std::net::TcpListener,
         connections: usize,
     ) -> Result<Arc<Gateway>, StartError> {
         let mut config = settings.public.clone();
@@ -262,7 +264,6 @@ impl Process {
             seed: seed()?,
             stop: self.work.stop.clone(),
         });
-        let listener = socket.listen()?;
         let serving = public::start(&gateway, &listener, threads, self.work.stop.clone())?;
         self.work.tasks.spawn("http", OnDeath::StopProcess, serving);
         Ok(gateway)
