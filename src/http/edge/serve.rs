@@ -109,8 +109,14 @@ where
         };
         while connections.try_join_next().is_some() {}
         let served = connection(stream, make(peer), Kept(keeper.keep()), bounds.refusals.clone());
+        // Each in memory of its own: what goes on with a socket for minutes keeps none of what went before it.
+        let served = Box::pin(served);
         connections.spawn(async move {
-            served.await;
+            match served.await {
+                After::Nothing => {}
+                After::Close(stream, words) => Box::pin(last_words::close(stream, words)).await,
+                After::GoOn(stream, next) => next(stream).await,
+            }
             drop(held);
         });
     }
@@ -137,7 +143,15 @@ enum Left {
     Cut(End),
 }
 
-async fn connection<S, F, B>(stream: TcpStream, answer: S, kept: Kept, refusals: Refusals)
+/// What is left to be done with its socket.
+enum After {
+    Nothing,
+    /// To say why it ends, if that was not said already, and to close it.
+    Close(TcpStream, Option<Vec<u8>>),
+    GoOn(TcpStream, Next),
+}
+
+async fn connection<S, F, B>(stream: TcpStream, answer: S, kept: Kept, refusals: Refusals) -> After
 where
     S: Fn(Request<Incoming>, Arrival) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
@@ -189,38 +203,37 @@ where
     .await;
     let wire = served.into_parts().io.into_inner();
     match left {
-        Left::Taken(next) => {
-            drop(kept);
-            next(wire.stream).await;
-        }
+        Left::Taken(next) => After::GoOn(wire.stream, next),
         Left::Cut(End::SlowHead) => {
             refusals.count(&Problem::Timeout);
-            last_words::close(wire.stream, Some(refusals.answer(&Problem::Timeout))).await;
+            After::Close(wire.stream, Some(refusals.answer(&Problem::Timeout)))
         }
-        Left::Cut(_) => {}
-        Left::Ended(ended) => end(wire, &ended, pulse, &refusals).await,
+        Left::Cut(_) => After::Nothing,
+        Left::Ended(ended) => end(wire, &ended, pulse, &refusals),
     }
 }
 
-/// Says what hyper did not, and closes.
-async fn end(wire: Wire, ended: &hyper::Result<()>, pulse: &Pulse, refusals: &Refusals) {
+/// What hyper did not say, and whether the client has to be heard before the socket is closed.
+fn end(wire: Wire, ended: &hyper::Result<()>, pulse: &Pulse, refusals: &Refusals) -> After {
     let why = match wire.refused {
         // hyper has one error for a head and for a length that are too large.
         Some(431) if wire.is_endless() => Some(Problem::TooLarge),
         refused => own_refusal(refused, ended.as_ref().err()),
     };
-    if let Some(problem) = &why {
-        refusals.count(problem);
-    }
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
         if why.is_none() {
-            return;
+            return After::Nothing;
         }
     }
-    if why.is_some() || !pulse.is_complete() || pulse.unserved() {
-        last_words::close(wire.stream, why.map(|problem| refusals.answer(&problem))).await;
+    if why.is_none() && pulse.is_complete() && !pulse.unserved() {
+        return After::Nothing;
     }
+    let words = why.map(|problem| {
+        refusals.count(&problem);
+        refusals.answer(&problem)
+    });
+    After::Close(wire.stream, words)
 }
 
 /// What to say instead of hyper's own refusal of a head that it cannot parse.
