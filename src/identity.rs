@@ -87,6 +87,8 @@ pub enum Who {
 pub enum Refusal {
     /// It bears nothing that names one.
     Unknown(Challenge),
+    /// What names him breaks the rules of a name.
+    Malformed,
     /// Nobody could be asked now.
     Unavailable,
 }
@@ -163,7 +165,7 @@ impl Identity {
     #[must_use]
     pub fn who(&self, headers: &HeaderMap, trusted: bool) -> Who {
         let known = match &*self.known.load().way {
-            Way::Header(name) => by_header(name, headers, trusted).ok_or(Refusal::UNKNOWN),
+            Way::Header(name) => by_header(name, headers, trusted),
             Way::Bearer(bearer) => bearer.buyer(headers),
             Way::Forward(forward) => return forward.who(headers),
         };
@@ -174,10 +176,18 @@ impl Identity {
     #[must_use]
     pub fn at_hand(&self, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
         match &*self.known.load().way {
-            Way::Header(name) => by_header(name, headers, trusted),
+            Way::Header(name) => by_header(name, headers, trusted).ok(),
             Way::Bearer(bearer) => bearer.buyer(headers).ok(),
             Way::Forward(forward) => forward.remembered(headers),
         }
+    }
+
+    /// Whether a request names its buyer by what cannot be a name.
+    #[must_use]
+    pub fn is_malformed(&self, headers: &HeaderMap, trusted: bool) -> bool {
+        let known = self.known.load();
+        let Way::Header(name) = &*known.way else { return false };
+        by_header(name, headers, trusted) == Err(Refusal::Malformed)
     }
 
     /// Whether the shop can be asked, where it is asked at all.
@@ -190,17 +200,13 @@ impl Identity {
     }
 }
 
-/// `None` when there is none, when he breaks the rules of a name, or when two headers name one.
-fn by_header(name: &HeaderName, headers: &HeaderMap, trusted: bool) -> Option<Buyer> {
-    if !trusted {
-        return None;
+/// Two headers name nobody: nothing says which of them the proxy wrote.
+fn by_header(name: &HeaderName, headers: &HeaderMap, trusted: bool) -> Result<Buyer, Refusal> {
+    let mut named = headers.get_all(name).iter().filter(|_| trusted);
+    match (named.next(), named.next()) {
+        (Some(buyer), None) => Buyer::new(buyer.as_bytes()).map_err(|_| Refusal::Malformed),
+        _ => Err(Refusal::UNKNOWN),
     }
-    let mut named = headers.get_all(name).iter();
-    let first = named.next()?;
-    if named.next().is_some() {
-        return None;
-    }
-    Buyer::new(first.as_bytes()).ok()
 }
 
 impl std::fmt::Debug for Who {

@@ -369,13 +369,10 @@ impl From<&EdgeProblem> for Problem {
 }
 
 impl From<Denied> for Problem {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Twice => Self::malformed("send one `Authorization` header"),
-            Denied::Unknown => Self::new(
-                "unauthorized",
-                "send `Authorization: Bearer TOKEN` with a token of the token file",
-            ),
-        }
+    fn from(Denied: Denied) -> Self {
+        Self::new(
+            "unauthorized",
+            "send one `Authorization: Bearer TOKEN` with a token of the token file",
+        )
     }
 }

@@ -9,6 +9,10 @@ use super::problem::Problem;
 use crate::identity::{Refusal, Who};
 use crate::order::Buyer;
 
+/// A name that is none is told before all that is wrong beside it.
+pub(super) const MALFORMED: Problem =
+    Problem::Malformed("a buyer's name has 1 to 128 bytes of UTF-8 without control characters");
+
 impl Caller {
     /// The buyer of a request that must have one. Waits only where the shop must be asked.
     pub(super) async fn buyer(&self, head: &Parts) -> Result<Buyer, Problem> {
@@ -19,6 +23,7 @@ impl Caller {
         };
         asked.map_err(|refusal| match refusal {
             Refusal::Unknown(challenge) => Problem::UnknownBuyer(challenge),
+            Refusal::Malformed => MALFORMED,
             // Spread out: those who are refused in one burst must not come back in one.
             Refusal::Unavailable => {
                 Problem::IdentityUnavailable { retry_after: 1 + self.gateway.random() % 3 }

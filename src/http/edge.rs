@@ -19,4 +19,4 @@ mod wire;
 
 pub use pulse::Arrival;
 pub use serve::{Bounds, serve};
-pub(super) use strict::check;
+pub(super) use strict::{PARAMETERS_MAX, check};

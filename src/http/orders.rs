@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 
 use super::answer::{Answer, json};
 use super::body::{self, BadBody, ORDER_MAX};
+use super::buyer::MALFORMED;
 use super::edge::Arrival;
 use super::gateway::Caller;
 use super::order::{self, Asked};
@@ -84,10 +85,12 @@ impl Caller {
             return Err(Problem::Malformed("an order call has no query"));
         }
         let key = order::idempotency_key(&head.headers)?;
-        if too_large {
-            return Err(Problem::TooLarge);
+        let kind =
+            if too_large { Err(Problem::TooLarge) } else { order::media_type(&head.headers) };
+        if let Err(problem) = kind {
+            let malformed = parts.identity.is_malformed(&head.headers, self.trusted);
+            return Err(if malformed { MALFORMED } else { problem });
         }
-        order::media_type(&head.headers)?;
         let buyer = self.buyer(head).await?;
         let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
         if sale.terms().doc.purged {

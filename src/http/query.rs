@@ -1,12 +1,16 @@
 //! The query of an address on the public listener.
 
+use super::edge::PARAMETERS_MAX;
 use super::problem::Problem;
 
 /// Refuses a query that cannot be read in one way only.
 ///
 /// # Errors
-/// When an escape is broken, or a name comes twice.
+/// When an escape is broken, a name comes twice, or there are too many of them.
 pub(super) fn check(query: &str) -> Result<(), Problem> {
+    if query.split('&').count() > PARAMETERS_MAX {
+        return Err(Problem::Malformed("a query has at most 64 parameters"));
+    }
     if !escapes_are_whole(query.as_bytes()) {
         return Err(Problem::Malformed("in an address `%` is followed by two hexadecimal digits"));
     }
@@ -35,7 +39,8 @@ mod tests {
         for good in ["", "wait=5", "a=%20b&c", "a=1&b=1", "&&"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
-        for bad in ["%zz", "a=%2", "a=%", "a=1&a=2", "a&b&a"] {
+        let many = "&".repeat(64);
+        for bad in ["%zz", "a=%2", "a=%", "a=1&a=2", "a&b&a", &many] {
             assert!(check(bad).is_err(), "{bad}");
         }
     }

@@ -108,7 +108,7 @@ async fn nonsense_from_buyers_is_refused_by_name_and_takes_nothing() {
         ("BREW /v1/sales", &[], b"", 501, "not_implemented"),
         ("POST /v1/sales/none/orders", both, b"{}", 404, "unknown_sale"),
         (ORDERS, &[JSON], br#"{"lines":[]}"#, 401, "unknown_buyer"),
-        (ORDERS, &[JSON, ("X-Buyer-Id", "")], b"{}", 401, "unknown_buyer"),
+        (ORDERS, &[JSON, ("X-Buyer-Id", "")], b"{}", 400, "malformed"),
         (ORDERS, &[BUYER], br#"{"lines":[]}"#, 415, "unsupported_media_type"),
         (ORDERS, &[BUYER, ("Content-Type", "text/plain")], b"{}", 415, "unsupported_media_type"),
         (ORDERS, &[JSON, BUYER, ("Expect", "200-ok")], b"{}", 417, "expectation_failed"),

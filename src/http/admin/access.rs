@@ -26,14 +26,9 @@ pub struct Access {
     metrics_open: bool,
 }
 
-/// Why a request may not pass.
+/// No token, one that is nobody's, or two headers, of which nobody can say which one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Denied {
-    /// Two `Authorization` headers: nobody can say which one counts.
-    Twice,
-    /// No token, or one that is nobody's.
-    Unknown,
-}
+pub(super) struct Denied;
 
 impl Access {
     /// Rules for a listener on `listen`. `named` are `[admin] hosts`; with `metrics_open`, `/metrics` needs no
@@ -65,19 +60,16 @@ impl Access {
         resource: Option<Resource<'_>>,
         headers: &HeaderMap,
     ) -> Result<&str, Denied> {
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let first = given.next();
-        if given.next().is_some() {
-            return Err(Denied::Twice);
-        }
         let Some(tokens) = &self.tokens else { return Ok("local") };
-        if let Some(who) = first.and_then(|value| tokens.who(bearer(value.as_bytes())?)) {
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let only = given.next().filter(|_| given.next().is_none());
+        if let Some(who) = only.and_then(|value| tokens.who(bearer(value.as_bytes())?)) {
             return Ok(who);
         }
         let open = resource.is_some_and(|resource| {
             resource.is_probe() || (self.metrics_open && resource == Resource::Metrics)
         });
-        if open { Ok("nobody") } else { Err(Denied::Unknown) }
+        if open { Ok("nobody") } else { Err(Denied) }
     }
 }
 

@@ -13,7 +13,7 @@ const HEADERS_MAX: usize = 64;
 /// The longest address, in bytes.
 const URI_MAX: usize = 2_048;
 /// The most parameters of a query.
-const PARAMETERS_MAX: usize = 64;
+pub(in crate::http) const PARAMETERS_MAX: usize = 64;
 
 /// Lets a request pass to its route. `allow` lists the methods of the resource that it names.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
@@ -43,7 +43,7 @@ impl Answer {
     }
 
     /// Status and code, and what every answer must have and this one has not.
-    fn shown(&self, to_head: bool) -> String {
+    fn shown(&self, method: Method) -> String {
         let mut text = self.status.to_string();
         if let Some(code) = self.says("code") {
             text = format!("{text} {code}");
@@ -54,11 +54,12 @@ impl Answer {
                 refused && self.field("content-type") != Some("application/problem+json"),
                 "no problem+json",
             ),
-            (refused && !to_head && self.says("code").is_none(), "no code"),
+            (refused && method != Method::Head && self.says("code").is_none(), "no code"),
             (self.status >= 200 && self.field("cache-control").is_none(), "no Cache-Control"),
             (self.status == 405 && self.field("allow").is_none(), "no Allow"),
             (self.status == 401 && self.field("www-authenticate").is_none(), "no WWW-Authenticate"),
-            (self.status == 204 && self.field("allow").is_none(), "no Allow"),
+            (method == Method::Options && self.field("allow").is_none(), "no Allow"),
+            (self.status >= 200 && self.field("date").is_none(), "no Date"),
             (
                 matches!(self.status, 429 | 503) && self.field("retry-after").is_none(),
                 "no Retry-After",
@@ -70,6 +71,24 @@ impl Answer {
             text = format!("{text} [{what}]");
         }
         text
+    }
+}
+
+/// What a row asks with, as far as it changes what an answer must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Head,
+    Options,
+    Other,
+}
+
+impl Method {
+    fn of(row: &Row) -> Self {
+        match row.bytes.split(|byte| *byte == b' ').next() {
+            Some(b"HEAD") => Self::Head,
+            Some(b"OPTIONS") => Self::Options,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -151,7 +170,18 @@ impl Reader {
 
 /// Sends the row to `target` and looks at what comes.
 pub(super) async fn exchange(target: SocketAddr, row: &Row) -> anyhow::Result<Seen> {
-    let stream = TcpStream::connect(target).await?;
+    exchange_from([127, 0, 0, 1], target, row).await
+}
+
+/// The same from another address of this machine.
+pub(super) async fn exchange_from(
+    source: [u8; 4],
+    target: SocketAddr,
+    row: &Row,
+) -> anyhow::Result<Seen> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    let stream = socket.connect(target).await?;
     stream.set_nodelay(true)?;
     let (reading, mut writing) = stream.into_split();
     let (bytes, half_close) = (row.bytes.clone(), row.half_close);
@@ -163,7 +193,7 @@ pub(super) async fn exchange(target: SocketAddr, row: &Row) -> anyhow::Result<Se
         }
         (sent.is_ok(), writing)
     });
-    let mut reader = Reader::new(reading, row.bytes.starts_with(b"HEAD "));
+    let mut reader = Reader::new(reading, Method::of(row) == Method::Head);
     let mut answers = Vec::new();
     let first = reader.next(PATIENCE).await;
     let (_, mut writing) = sending_done(sending, &first).await?;
@@ -231,12 +261,12 @@ async fn usable(
 
 /// The answers, equal ones in a row counted, and what became of the connection.
 fn shown(answers: &[Answer], fate: &str, row: &Row) -> String {
-    let to_head = row.bytes.starts_with(b"HEAD ");
+    let method = Method::of(row);
     // A client that closes its side, or speaks HTTP/1.0, expects nothing else.
     let expected = row.half_close || row.bytes.windows(9).any(|line| line == b"HTTP/1.0\r");
     let mut parts: Vec<(usize, String)> = Vec::new();
     for answer in answers {
-        let text = answer.shown(to_head);
+        let text = answer.shown(method);
         match parts.last_mut() {
             Some((count, last)) if *last == text && answers.len() > 9 => *count += 1,
             _ => parts.push((1, text)),

@@ -1,16 +1,22 @@
-//! Rows about who may come in: B-87 and B-94 at the admin listener, and the bound on an address's connections.
+//! Rows about who may come in: B-87 and B-94 at the admin listener, and the bound on an address's connections, which
+//! holds for streams (B-80).
 
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::exchange::{Next, Reader, exchange};
-use super::row::{Row, get};
+use super::exchange::{exchange, exchange_from};
+use super::row::{BODY, Row, SALE, SKU, get, order};
 use super::{print, table};
+use crate::admin::Admin;
 use crate::prove::Checks;
 use crate::prove::plant::Plant;
+use crate::target::Target;
 
 /// Connections of one address.
 const CONNECTIONS: usize = 4;
@@ -23,7 +29,7 @@ pub(super) async fn prove(binary: &Path, checks: &mut Checks) -> anyhow::Result<
     private(&tokens)?;
     let settings = vec![
         ("FOREBAY_ADMIN__TOKEN_FILE", tokens.display().to_string()),
-        ("FOREBAY_PUBLIC__TRUSTED_PROXIES", "[\"10.0.0.0/8\"]".to_owned()),
+        ("FOREBAY_PUBLIC__TRUSTED_PROXIES", "[\"127.0.0.2/32\"]".to_owned()),
         ("FOREBAY_PUBLIC__LIMITS__CONNECTIONS_PER_ADDRESS", CONNECTIONS.to_string()),
     ];
     let plant = Plant::start_with(binary, "1/s", settings).await?;
@@ -66,7 +72,7 @@ fn tokens_rows() -> Vec<Row> {
             "B-87",
             "two Authorization lines",
             ask("/admin/v1/sales", &good.repeat(2)),
-            "401 unauthorized open|400 malformed open",
+            nobody,
         ),
         Row::new("B-87", "the token", ask("/admin/v1/sales", &good), "200 open"),
         Row::new(
@@ -129,29 +135,39 @@ fn tokens_rows() -> Vec<Row> {
     rows
 }
 
-/// One connection more than an address may have is told so; when one is closed, the next is served.
+/// Orders that wait in front of the one whose stream is read, at one a second.
+const WAITING: usize = 60;
+/// The proxy that names buyers; its own connections are not counted.
+const PROXY: [u8; 4] = [127, 0, 0, 2];
+
+/// One connection more than an address may have is told so, plain ones and streams counted alike; when one is
+/// closed, the next is served.
 async fn crowd(plant: &Plant, checks: &mut Checks) -> anyhow::Result<()> {
     let target = plant.public.address;
+    let events = get(&format!("/v1/tickets/{}/events", waiting(plant).await?), "");
     let mut open = Vec::new();
-    for _ in 0..CONNECTIONS {
+    for at in 0..CONNECTIONS {
+        let mut stream = TcpStream::connect(target).await?;
+        let request = if at % 2 == 0 { &events } else { &get("/livez", "") };
+        stream.write_all(request.as_bytes()).await?;
         // Answered, so that it is known to be counted.
-        let stream = TcpStream::connect(target).await?;
-        let (reading, writing) = stream.into_split();
-        let mut reader = Reader::new(reading, false);
-        writing.writable().await?;
-        writing.try_write(get("/livez", "").as_bytes())?;
-        let served = matches!(reader.next(Duration::from_secs(5)).await, Next::Answer(_));
-        checks.count(served);
-        open.push((reader, writing));
+        let mut answer = [0; 12];
+        timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await??;
+        checks.count(answer.ends_with(b" 200"));
+        open.push(stream);
     }
     let more = Row::new(
-        "",
+        "B-80",
         "a connection more than an address may have",
         get("/livez", ""),
         "429 too_many_connections close",
     );
     let seen = exchange(target, &more).await?;
     print(&more, &seen.text, checks);
+    let stream = Row::new("B-80", "a stream more than that", events, more.wanted);
+    print(&stream, &exchange(target, &stream).await?.text, checks);
+    let proxy = Row::new("B-80", "from a proxy", get("/livez", ""), "200 open");
+    print(&proxy, &exchange_from(PROXY, target, &proxy).await?.text, checks);
     drop(open);
     let mut served = false;
     for _ in 0..100 {
@@ -162,6 +178,20 @@ async fn crowd(plant: &Plant, checks: &mut Checks) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let seen = if served { "200 open" } else { "refused" };
-    table("", "again, when they are closed", "200 open", seen, served, checks);
+    table("B-80", "again, when they are closed", "200 open", seen, served, checks);
     Ok(())
+}
+
+/// A ticket whose order will wait for a while.
+async fn waiting(plant: &Plant) -> anyhow::Result<String> {
+    let admin = Admin::new(Target::from(plant.admin.address()), Some(TOKEN.to_owned()));
+    admin.create_sale(SALE, SKU, WAITING as u64, None).await?;
+    plant.phase(SALE, "open").await?;
+    let orders: String =
+        (0..WAITING).map(|number| order(&format!("b{number}"), "", BODY)).collect();
+    let row = Row::new("B-80", "orders", orders, "202 open");
+    let seen = exchange_from(PROXY, plant.public.address, &row).await?;
+    ensure!(seen.answers.len() == WAITING, "orders: {}", seen.text);
+    let last = seen.answers.last().and_then(|answer| answer.says("ticket"));
+    last.with_context(|| format!("orders: {}", seen.text))
 }

@@ -3,6 +3,7 @@
 //! The rows are bytes, sent on bare sockets. Then the same bytes go through nginx and HAProxy: what they say
 //! they passed on and what the gateway counted must be the same number.
 
+mod addresses;
 mod api;
 mod bodies;
 mod exchange;
@@ -12,7 +13,9 @@ mod patience;
 mod proxies;
 mod row;
 mod states;
+mod waits;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use self::exchange::{Seen, exchange};
+use self::patience::Slow;
 use self::proxies::{Both, Kind, Proxy};
 use self::row::{Row, SALE, SKU};
 use super::Checks;
@@ -40,9 +44,12 @@ pub(super) async fn prove(binary: &Path, checks: &mut Checks) -> anyhow::Result<
     let plant = open(binary, Vec::new()).await?;
     direct(&plant, &rows, checks).await?;
     states::prove(&plant, checks).await?;
+    waits::prove(&plant, checks).await?;
     drop(plant);
     patience(binary, checks).await?;
+    rate(binary, checks).await?;
     guarded::prove(binary, checks).await?;
+    addresses::prove(binary, checks).await?;
     for kind in [Kind::Nginx, Kind::Haproxy] {
         behind(binary, kind, &rows, checks).await?;
     }
@@ -112,7 +119,29 @@ async fn patience(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
     let plant = open(binary, settings).await?;
     let target = plant.public.address;
     let never = tokio::spawn(patience::never_reads(target));
-    let rows: Vec<_> = patience::rows()
+    slow(target, patience::rows(), checks).await?;
+    let took = never.await??;
+    let seen = format!("cut after {took:.1?}");
+    table(
+        "B-47",
+        "asks and never reads",
+        "cut after 1s",
+        &seen,
+        patience::in_a_second(took),
+        checks,
+    );
+    Ok(())
+}
+
+/// Clients whose bodies have a long time in all, and must bring so much each second.
+async fn rate(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+    let plant = open(binary, vec![("FOREBAY_PUBLIC__TIMEOUTS__BODY", "60s".to_owned())]).await?;
+    slow(plant.public.address, patience::steady(), checks).await
+}
+
+/// Rows in which time passes, all at once.
+async fn slow(target: SocketAddr, rows: Vec<Slow>, checks: &mut Checks) -> anyhow::Result<()> {
+    let sent: Vec<_> = rows
         .into_iter()
         .map(|row| {
             tokio::spawn(async move {
@@ -121,16 +150,13 @@ async fn patience(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
             })
         })
         .collect();
-    for row in rows {
+    for row in sent {
         let (row, seen) = row.await?;
         let (seen, took) = seen?;
-        let holds = seen == row.wanted && patience::in_time(took);
-        let timed = format!("{seen} after {took:.1?}");
-        table(row.id, row.what, &format!("{} after 1s", row.wanted), &timed, holds, checks);
+        let holds = seen == row.wanted && row.in_time(took);
+        let (wanted, timed) = (row.wanted_then(), format!("{seen} after {took:.1?}"));
+        table(row.id, row.what, &wanted, &timed, holds, checks);
     }
-    let took = never.await??;
-    let seen = format!("cut after {took:.1?}");
-    table("B-47", "asks and never reads", "cut after 1s", &seen, patience::in_time(took), checks);
     Ok(())
 }
 

@@ -1,6 +1,8 @@
-//! Rows in which time passes: B-30 to B-33 and B-47, at a gateway whose limits are a second.
+//! Rows in which time passes: B-30 to B-33 and B-47, at a gateway whose limits are a second; and bodies whose rate
+//! counts, at one that gives them a minute.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,27 +18,41 @@ use crate::clock;
 pub(super) const LIMIT: &str = "1s";
 /// Between two bytes of a client that drips.
 const DRIP: Duration = Duration::from_millis(50);
-/// A limit may end this early, for it is kept by a coarse clock, and this late on a busy machine.
-const EARLIEST: Duration = Duration::from_millis(800);
-const LATEST: Duration = Duration::from_secs(3);
+/// A limit of a second may end early, for it is kept by a coarse clock, and late on a busy machine.
+const A_SECOND: RangeInclusive<f32> = 0.8..=3.0;
 
 /// A client that takes its time.
 pub(super) struct Slow {
     pub(super) id: &'static str,
     pub(super) what: &'static str,
     begins: String,
-    /// Goes on with this byte for ever.
-    drips: Option<u8>,
+    /// Goes on with this for ever.
+    drips: Option<Vec<u8>>,
     pub(super) wanted: &'static str,
+    /// When it is over, in seconds.
+    over: RangeInclusive<f32>,
+}
+
+impl Slow {
+    /// Whether it was over when it had to be.
+    pub(super) fn in_time(&self, took: Duration) -> bool {
+        self.over.contains(&took.as_secs_f32())
+    }
+
+    /// What is wanted, and when.
+    pub(super) fn wanted_then(&self) -> String {
+        format!("{} after {:?}s", self.wanted, self.over)
+    }
 }
 
 pub(super) fn rows() -> Vec<Slow> {
-    let row = |id, what, begins: &str, drips, wanted| Slow {
+    let row = |id, what, begins: &str, drips: Option<u8>, wanted| Slow {
         id,
         what,
         begins: begins.to_owned(),
-        drips,
+        drips: drips.map(|byte| vec![byte]),
         wanted,
+        over: A_SECOND,
     };
     let length = head("slow", "Content-Length: 100\r\n");
     let chunks = head("slow", "Transfer-Encoding: chunked\r\n");
@@ -86,18 +102,41 @@ pub(super) fn rows() -> Vec<Slow> {
     ]
 }
 
+/// Bodies that have a minute in all: beyond five seconds each further one costs a kibibyte.
+pub(super) fn steady() -> Vec<Slow> {
+    let length = 8_000;
+    let begins = format!(
+        "{}{BODY}",
+        head("steady", &format!("Connection: close\r\nContent-Length: {length}\r\n"))
+    );
+    let row = |what, a_second: usize, wanted, over| Slow {
+        id: "B-30",
+        what,
+        begins: begins.clone(),
+        drips: Some(b" ".repeat(a_second / 20)),
+        wanted,
+        over,
+    };
+    vec![
+        // 8,000 bytes take 6.6 s, for which 12.8 s are allowed.
+        row("a body of 1,200 bytes a second", 1_200, "202 close", 6.0..=9.0),
+        // Of 100 bytes a second 5.5 s are earned after 5.5 s.
+        row("a body of 100 bytes a second", 100, "408 timeout close", 5.0..=8.0),
+    ]
+}
+
 /// What came back, and after which time the connection was closed.
 pub(super) async fn seen(target: SocketAddr, row: &Slow) -> anyhow::Result<(String, Duration)> {
     let stream = TcpStream::connect(target).await?;
     let began = clock::now();
     let (reading, mut writing) = stream.into_split();
-    let (begins, drips) = (row.begins.clone().into_bytes(), row.drips);
+    let (begins, drips) = (row.begins.clone().into_bytes(), row.drips.clone());
     let dripping = tokio::spawn(async move {
         let _ = writing.write_all(&begins).await;
         let mut ticks = interval(DRIP);
-        while let Some(byte) = drips {
+        while let Some(drip) = &drips {
             ticks.tick().await;
-            if writing.write_all(&[byte]).await.is_err() {
+            if writing.write_all(drip).await.is_err() {
                 break;
             }
         }
@@ -124,8 +163,8 @@ pub(super) async fn seen(target: SocketAddr, row: &Slow) -> anyhow::Result<(Stri
 }
 
 /// Whether a limit of a second was kept.
-pub(super) fn in_time(took: Duration) -> bool {
-    (EARLIEST..=LATEST).contains(&took)
+pub(super) fn in_a_second(took: Duration) -> bool {
+    A_SECOND.contains(&took.as_secs_f32())
 }
 
 /// A client that asks and asks and never reads: after which time it was cut off.

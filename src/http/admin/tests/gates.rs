@@ -68,7 +68,7 @@ async fn a_listener_off_loopback_asks_for_a_token() {
     let right = [(AUTHORIZATION, "bearer first")];
     assert_eq!(with(&rig, "GET", path, &right).await.status, StatusCode::OK);
     let both = [(AUTHORIZATION, "Bearer first"), (AUTHORIZATION, "Bearer first")];
-    assert_eq!(with(&rig, "GET", path, &both).await.problem(), (400, "malformed".to_owned()));
+    assert_eq!(with(&rig, "GET", path, &both).await.problem(), (401, "unauthorized".to_owned()));
     for open in ["/livez", "/readyz", "/metrics"] {
         assert_eq!(rig.get(open).await.status, StatusCode::OK, "{open}");
     }
