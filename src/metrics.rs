@@ -57,6 +57,7 @@ metrics_table! {
     BUILD_INFO = "forebay_build_info", Kind::Gauge, ["version"], "Always 1; its labels tell the build.";
     HTTP_REQUEST_DURATION = "forebay_http_request_duration_seconds", Kind::Histogram(FAST), ["route", "method", "code"], "From the head of a request to the last byte of its answer handed to the kernel.";
     EDGE_REFUSALS = "forebay_edge_refusals_total", Kind::Counter, ["listener", "reason"], "Connections and heads refused before there was a request to route.";
+    HTTP_PANICS = "forebay_http_panics_total", Kind::Counter, [], "Requests at which the gateway's own code panicked; each was answered 500.";
     ADMISSIONS = "forebay_admissions_total", Kind::Counter, ["sale", "outcome"], "Order calls by what became of them.";
     STOCK_UNITS = "forebay_stock_units", Kind::Gauge, ["sale", "sku", "state"], "Units by state: available, held, sold.";
     QUEUE_DEPTH = "forebay_queue_depth", Kind::Gauge, ["sale"], "Orders accepted and not settled.";

@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
@@ -271,26 +273,37 @@ fn allowed(methods: &'static str) -> Answer {
     answer
 }
 
+/// The answer with which the connection ends.
+fn closing(problem: &Problem) -> Answer {
+    let mut answer = problem.answer();
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 impl Caller {
     async fn answer(&self, request: Request<Incoming>, arrival: Arrival) -> Answer {
         let (head, body) = request.into_parts();
         let path = Path::of(head.uri.path());
         let route = path.route();
         let counted = Counted::new(&self.gateway, &arrival, route, &head.method);
-        let answer = match edge::check(&head, &arrival, || path.allow()) {
-            Err(problem) => {
-                let mut answer = problem.answer();
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                answer
+        // A panic is one request's end and no connection's: nobody else's request is on it.
+        let routed = AssertUnwindSafe(async {
+            match edge::check(&head, &arrival, || path.allow()) {
+                Err(problem) => closing(&problem),
+                Ok(()) if route == Route::Orders && head.method == Method::POST => {
+                    self.order(&head, body, &arrival).await
+                }
+                Ok(()) => {
+                    body::discard(&head, body, &arrival);
+                    self.other(&head, &arrival).await
+                }
             }
-            Ok(()) if route == Route::Orders && head.method == Method::POST => {
-                self.order(&head, body, &arrival).await
-            }
-            Ok(()) => {
-                body::discard(&head, body, &arrival);
-                self.other(&head, &arrival).await
-            }
-        };
+        });
+        let answer = routed.catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(method = %head.method, path = head.uri.path(), "a request panicked");
+            self.gateway.meters.panics.increment(1);
+            closing(&Problem::Internal)
+        });
         let held = answer.headers().contains_key(PREFERENCE_APPLIED);
         counted.answered(if held { Route::Waits } else { route }, answer.status());
         answer

@@ -1,6 +1,7 @@
 //! One lane for each thread that serves buyers: order calls that become ready in one turn of its runtime go to
 //! the ledger as one batch, and come back as one. No timer: a batch is what waits.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -12,6 +13,10 @@ type Reply = oneshot::Sender<Result<Reserved, Fault>>;
 /// Orders in one call of the ledger, at most.
 const BATCH_MAX: usize = 1_024;
 
+/// Orders of one thread that are on their way to the ledger or back, beyond which newcomers are not let in: what
+/// comes on top while the ledger stands still is refused at once and takes no memory. Tests have fewer sockets.
+pub(super) const ON_THE_WAY_MAX: usize = if cfg!(test) { 16 } else { 4_096 };
+
 /// The way of one thread's order calls to the ledger.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -19,6 +24,8 @@ pub(super) struct Lane {
     /// Filled by requests, emptied by [`Self::run`]; both on one thread, so it is never contended.
     waiting: Mutex<Waiting>,
     work: Notify,
+    /// Written and read on the lane's own thread, but for batches that end elsewhere.
+    on_the_way: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -29,12 +36,23 @@ struct Waiting {
 
 impl Lane {
     pub(super) fn new(ledger: SharedLedger) -> Arc<Self> {
-        Arc::new(Self { ledger, waiting: Mutex::default(), work: Notify::new() })
+        Arc::new(Self {
+            ledger,
+            waiting: Mutex::default(),
+            work: Notify::new(),
+            on_the_way: AtomicUsize::new(0),
+        })
+    }
+
+    /// So much is on its way that newcomers are not let in.
+    pub(super) fn is_full(&self) -> bool {
+        self.on_the_way.load(Ordering::Relaxed) >= ON_THE_WAY_MAX
     }
 
     /// Reserves one order with whatever else is ready.
     pub(super) async fn reserve(&self, order: Reserve) -> Result<Reserved, Fault> {
         let (reply, answer) = oneshot::channel();
+        self.on_the_way.fetch_add(1, Ordering::Relaxed);
         let first = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.orders.push(order);
@@ -72,6 +90,7 @@ impl Lane {
         }
         let lane = Arc::clone(self);
         tokio::spawn(async move {
+            let _back = Back { lane: &lane, orders: orders.len() };
             let answers = lane.ledger.reserve(orders).await;
             // A buyer who went away needs no answer; his order stands, and his key finds it.
             match answers {
@@ -84,5 +103,17 @@ impl Lane {
             }
         });
         true
+    }
+}
+
+/// Orders of a batch, until its answers are there, or its call has panicked.
+struct Back<'a> {
+    lane: &'a Lane,
+    orders: usize,
+}
+
+impl Drop for Back<'_> {
+    fn drop(&mut self) {
+        self.lane.on_the_way.fetch_sub(self.orders, Ordering::Relaxed);
     }
 }

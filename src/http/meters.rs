@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::metrics::{HTTP_REQUEST_DURATION, TICKET_POLLS};
+use crate::metrics::{HTTP_PANICS, HTTP_REQUEST_DURATION, TICKET_POLLS};
 
 /// What a request asked for; the label `route`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub(super) enum Route {
 const ROUTES: [&str; 7] = ["orders", "tickets", "waits", "streams", "sales", "probes", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
 /// Every status that the listener answers; the last stands for all others, and for no answer.
-const CODES: [u16; 22] = [
+const CODES: [u16; 23] = [
     200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 431,
-    501, 503, 0,
+    500, 501, 503, 0,
 ];
 
 /// Handles of the public listener.
@@ -35,6 +35,8 @@ const CODES: [u16; 22] = [
 pub(super) struct Meters {
     requests: Vec<OnceLock<Histogram>>,
     polls: Counter,
+    /// Requests that were answered 500.
+    pub(super) panics: Counter,
 }
 
 impl Meters {
@@ -43,6 +45,7 @@ impl Meters {
         Self {
             requests: (0..slots).map(|_| OnceLock::new()).collect(),
             polls: counter!(TICKET_POLLS),
+            panics: counter!(HTTP_PANICS),
         }
     }
 

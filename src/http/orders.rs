@@ -104,6 +104,9 @@ impl Caller {
         // The sale's own first: one that is flooded takes nothing from the others.
         let permit = || sale.terms().permit().and_then(|()| parts.limits.gateway());
         admission::by_head(&glance, permit).map_err(|refusal| self.refused(refusal))?;
+        if !holder && self.lane.is_full() {
+            return Err(self.overloaded(Duration::ZERO));
+        }
         let key = key.unwrap_or_else(|| Cow::Owned(self.own_key().into_bytes()));
         Ok(Head { sale, buyer, buyer_hash, holder, key })
     }
@@ -134,15 +137,15 @@ impl Caller {
             Refusal::Closed => Problem::Closed,
             Refusal::Stopping => Problem::Stopping,
             Refusal::Paused => Problem::Paused,
-            // Everybody who was refused now waits for the same permits: they come back spread out.
-            Refusal::Overloaded(limited) => {
-                let seconds = limited.wait.as_secs() + 1;
-                let retry_after = seconds + self.gateway.random() % 3;
-                Problem::Overloaded { retry_after }
-            }
+            Refusal::Overloaded(limited) => self.overloaded(limited.wait),
             Refusal::SoldOut => Problem::SoldOut,
             Refusal::AboveLimit => Problem::LimitReached { ticket: None },
         }
+    }
+
+    /// Everybody who was refused now waits for the same room: they come back spread out.
+    fn overloaded(&self, wait: Duration) -> Problem {
+        Problem::Overloaded { retry_after: wait.as_secs() + 1 + self.gateway.random() % 3 }
     }
 
     /// The wait is true: nobody else takes from this bucket.

@@ -55,6 +55,7 @@ pub(super) enum Problem {
     TooManyStreams { retry_after: u64 },
     LedgerUnavailable { reason: String },
     InDoubt { key: String },
+    Internal,
 }
 
 impl Problem {
@@ -222,6 +223,12 @@ impl Problem {
                 "in_doubt",
                 "The order may have been taken",
                 "ask again with the same Idempotency-Key",
+            ),
+            Self::Internal => (
+                500,
+                "internal",
+                "The gateway has a fault",
+                "what was asked may have been done: ask again, an order with the same Idempotency-Key",
             ),
         }
     }
@@ -394,6 +401,7 @@ fn samples() -> Vec<Problem> {
         Problem::TooManyStreams { retry_after: 0 },
         Problem::LedgerUnavailable { reason: String::new() },
         Problem::InDoubt { key: String::new() },
+        Problem::Internal,
     ]
 }
 

@@ -4,6 +4,7 @@
 mod client;
 mod counted;
 mod edge;
+mod overload;
 mod rig;
 mod streams;
 mod takeover;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::ledger::{
     Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Grant,
@@ -13,17 +14,49 @@ use crate::ledger::{
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};
 
+/// More than a test sends batches.
+const GATE: usize = 1_000;
+
 /// Passes every call on to the book. Reads of the tail are the follower's and not counted.
 #[derive(Debug)]
 pub(super) struct Counted {
     book: SharedLedger,
     asked: AtomicUsize,
     gap: AtomicBool,
+    broken: AtomicBool,
+    /// Reserve calls get past it one permit each; it is open unless a test shut it.
+    gate: Semaphore,
+    /// Orders before the gate.
+    reserving: watch::Sender<usize>,
 }
 
 impl Counted {
     pub(super) fn over(book: SharedLedger) -> Arc<Self> {
-        Arc::new(Self { book, asked: AtomicUsize::new(0), gap: AtomicBool::new(false) })
+        Arc::new(Self {
+            book,
+            asked: AtomicUsize::new(0),
+            gap: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            gate: Semaphore::new(GATE),
+            reserving: watch::Sender::new(0),
+        })
+    }
+
+    /// Cancels panic from now on.
+    pub(super) fn break_cancels(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until so many orders are held.
+    pub(super) async fn held(&self, orders: usize) {
+        let held = |held: &usize| *held == orders;
+        self.reserving.subscribe().wait_for(held).await.expect("it is told by this very ledger");
+    }
+
+    /// No order call of a lane comes back, until the answer is dropped.
+    pub(super) fn hold_orders(&self) -> SemaphorePermit<'_> {
+        let all = u32::try_from(self.gate.available_permits()).expect("it was made with so many");
+        self.gate.try_acquire_many(all).expect("nobody has any")
     }
 
     /// Calls so far.
@@ -44,10 +77,17 @@ impl Counted {
 
 impl Ledger for Counted {
     fn reserve(&self, orders: Vec<Reserve>) -> Answer<'_, Vec<Reserved>> {
-        self.book().reserve(orders)
+        let book = Arc::clone(self.book());
+        self.reserving.send_modify(|held| *held += orders.len());
+        Box::pin(async move {
+            let _through = self.gate.acquire().await;
+            self.reserving.send_modify(|held| *held -= orders.len());
+            book.reserve(orders).await
+        })
     }
 
     fn cancel(&self, orders: Vec<Cancel>) -> Answer<'_, Vec<Cancelled>> {
+        assert!(!self.broken.load(Ordering::SeqCst), "a bug");
         self.book().cancel(orders)
     }
 

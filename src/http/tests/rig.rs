@@ -108,6 +108,13 @@ impl Rig {
 
     /// Orders a phone; the ticket.
     pub(super) async fn order(&self, buyer: &str) -> String {
+        let (head, document) = self.ordering(buyer).await.answer().await;
+        assert_eq!(head.status, 202, "{document}");
+        document["ticket"].as_str().unwrap().to_owned()
+    }
+
+    /// Orders a phone, and has not heard the answer.
+    pub(super) async fn ordering(&self, buyer: &str) -> Client {
         let mut client = self.client().await;
         let body = r#"{"lines":[{"sku":"phone","quantity":1}]}"#;
         let lines = format!(
@@ -116,9 +123,7 @@ impl Rig {
         );
         client.ask("POST", "/v1/sales/sale/orders", &lines).await;
         client.send(body).await;
-        let (head, document) = client.answer().await;
-        assert_eq!(head.status, 202, "{document}");
-        document["ticket"].as_str().unwrap().to_owned()
+        client
     }
 
     pub(super) async fn get(&self, path: &str) -> (u16, Value) {
