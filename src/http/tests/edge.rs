@@ -30,15 +30,15 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Edge {
     address: SocketAddr,
     serving: JoinHandle<()>,
-    _stop: StopHandle,
+    stop: StopHandle,
 }
 
 impl Edge {
-    async fn open(timeouts: Timeouts, takes: Duration, more: usize) -> Self {
+    async fn open(timeouts: Timeouts, takes: Duration, more: usize, places: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (handle, stop) = tasks::stop();
-        let bounds = Bounds::new("public", 1, &timeouts, Arc::new(SystemClock::new()));
+        let bounds = Bounds::new("public", places, &timeouts, Arc::new(SystemClock::new()));
         let service = move |_: SocketAddr| {
             move |request: Request<Incoming>, arrival: Arrival| async move {
                 let read = body::read(request.into_body(), 100_000, &arrival).await;
@@ -49,7 +49,7 @@ impl Edge {
             }
         };
         let serving = tokio::spawn(serve(listener, bounds, stop, service));
-        Self { address, serving, _stop: handle }
+        Self { address, serving, stop: handle }
     }
 
     /// Sends the parts, so long after one another; what came back until the connection ended, and how long that
@@ -77,7 +77,7 @@ impl Edge {
 }
 
 async fn by_default(parts: &[&[u8]], apart: Duration, takes: Duration) -> (String, Duration) {
-    Edge::open(Timeouts::default(), takes, 0).await.exchanged(parts, apart).await
+    Edge::open(Timeouts::default(), takes, 0, 1).await.exchanged(parts, apart).await
 }
 
 /// Limits are kept by a clock of a quarter of a second.
@@ -130,11 +130,11 @@ async fn a_body_with_more_time_must_bring_a_kibibyte_a_second() {
     let timeouts = || Timeouts { body: Span(SECOND * 60), ..Timeouts::default() };
     let (piece, slow) = ([b'x'; 2_048], [b'x'; 512]);
     let parts: Vec<&[u8]> = std::iter::once(&head[..]).chain([&piece[..]; 10]).collect();
-    let edge = Edge::open(timeouts(), Duration::ZERO, 0).await;
+    let edge = Edge::open(timeouts(), Duration::ZERO, 0, 1).await;
     let (answer, took) = edge.exchanged(&parts, SECOND).await;
     assert!(answer.ends_with("Ok(20480)") && took >= SECOND * 9, "{answer} {took:?}");
     let parts: Vec<&[u8]> = std::iter::once(&head[..]).chain([&slow[..]; 40]).collect();
-    let edge = Edge::open(timeouts(), Duration::ZERO, 0).await;
+    let edge = Edge::open(timeouts(), Duration::ZERO, 0, 1).await;
     let (answer, took) = edge.exchanged(&parts, SECOND).await;
     // Five seconds, and half a second for each further one.
     assert!(answer.ends_with("Err(Slow)"), "{answer}");
@@ -143,7 +143,7 @@ async fn a_body_with_more_time_must_bring_a_kibibyte_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_cut_and_its_place_is_free() {
-    let edge = Edge::open(Timeouts::default(), Duration::ZERO, LARGE).await;
+    let edge = Edge::open(Timeouts::default(), Duration::ZERO, LARGE, 1).await;
     let began = tokio::time::Instant::now();
     let mut deaf = TcpStream::connect(edge.address).await.unwrap();
     deaf.write_all(&[REQUEST, b"{}"].concat()).await.unwrap();
@@ -155,4 +155,28 @@ async fn a_client_that_does_not_read_is_cut_and_its_place_is_free() {
     assert_eq!(&answer, b"HTTP/1.1 200");
     assert!(about(began.elapsed(), Timeouts::default().write.0), "{:?}", began.elapsed());
     edge.serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_stop_idle_connections_end_and_what_is_answered_is_answered() {
+    let edge = Edge::open(Timeouts::default(), SECOND, 0, 2).await;
+    let whole = [REQUEST, b"{}"].concat();
+    let mut idle = TcpStream::connect(edge.address).await.unwrap();
+    idle.write_all(&whole).await.unwrap();
+    let mut answer = vec![0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    let mut busy = TcpStream::connect(edge.address).await.unwrap();
+    busy.write_all(&whole).await.unwrap();
+    sleep(SECOND / 2).await;
+    let began = tokio::time::Instant::now();
+    edge.stop.pull();
+    answer.clear();
+    idle.read_to_end(&mut answer).await.unwrap();
+    assert!(began.elapsed() < SECOND / 10, "{:?}", began.elapsed());
+    answer.clear();
+    busy.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.ends_with("Ok(2)") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    edge.serving.await.unwrap();
+    assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
 }
