@@ -24,9 +24,8 @@ impl Caller {
         asked.map_err(|refusal| match refusal {
             Refusal::Unknown(challenge) => Problem::UnknownBuyer(challenge),
             Refusal::Malformed => MALFORMED,
-            // Spread out: those who are refused in one burst must not come back in one.
             Refusal::Unavailable => {
-                Problem::IdentityUnavailable { retry_after: 1 + self.gateway.random() % 3 }
+                Problem::IdentityUnavailable { retry_after: self.gateway.spread(1) }
             }
         })
     }

@@ -117,14 +117,15 @@ impl Gateway {
             return Ok(View::Read(outcome));
         }
         let asked = self.parts.ledger.tickets(order.0, vec![order.1]).await;
-        let outcome = match asked.map_err(unavailable)?.into_iter().flatten().next() {
-            Some(read) => self.outcome(known, &read),
-            // A good ticket of a life of the ledger whose end the ledger does not remember.
-            None => {
-                let lost = Document { reason: Some("failover"), ..known.blank(State::Lost) };
-                Outcome { state: State::Lost, version: LOST, document: written(&lost) }
-            }
-        };
+        let outcome =
+            match asked.map_err(|fault| self.unavailable(&fault))?.into_iter().flatten().next() {
+                Some(read) => self.outcome(known, &read),
+                // A good ticket of a life of the ledger whose end the ledger does not remember.
+                None => {
+                    let lost = Document { reason: Some("failover"), ..known.blank(State::Lost) };
+                    Outcome { state: State::Lost, version: LOST, document: written(&lost) }
+                }
+            };
         if outcome.state.is_terminal() {
             self.outcomes.put(order, outcome.clone());
         }
@@ -212,19 +213,17 @@ impl Gateway {
         let paused = self.parts.watch.drain_paused();
         ((!paused).then_some(eta), Some(poll))
     }
+
+    /// What a buyer is told when the ledger cannot answer.
+    pub(super) fn unavailable(&self, fault: &Fault) -> Problem {
+        match fault.kind {
+            FaultKind::InDoubt => self.in_doubt(String::new()),
+            FaultKind::Unavailable | FaultKind::Corrupt => self.ledger_unavailable(fault),
+        }
+    }
 }
 
 fn written(document: &Document<'_>) -> Bytes {
     // A document of strings and numbers can always be written.
     Bytes::from(serde_json::to_vec(document).unwrap_or_default())
-}
-
-/// What a buyer is told when the ledger cannot answer.
-pub(super) fn unavailable(fault: Fault) -> Problem {
-    match fault.kind {
-        FaultKind::InDoubt => Problem::InDoubt { key: String::new() },
-        FaultKind::Unavailable | FaultKind::Corrupt => {
-            Problem::LedgerUnavailable { reason: fault.reason.to_string() }
-        }
-    }
 }

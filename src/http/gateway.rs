@@ -32,7 +32,7 @@ use super::wait::PREFERENCE_APPLIED;
 use crate::admission::{self, Limits};
 use crate::clock::SharedClock;
 use crate::identity::{Identity, Means};
-use crate::ledger::SharedLedger;
+use crate::ledger::{Fault, SharedLedger};
 use crate::order::Keyring;
 use crate::tasks::{CheckStatus, Readiness, Stop};
 use crate::watch::{QueueBound, Watch};
@@ -176,6 +176,30 @@ impl Gateway {
     /// `amount`, made up to a fifth longer, so that those who wait do not come back together.
     pub(super) fn jittered(&self, amount: u64) -> u64 {
         amount.saturating_add(self.random() % (amount / 5 + 1))
+    }
+
+    /// Seconds for `Retry-After` where all who are refused now would come back together: at least so many, and
+    /// up to a fifth and two more.
+    pub(super) fn spread(&self, seconds: u64) -> u64 {
+        seconds.saturating_add(self.random() % (seconds / 5 + 3))
+    }
+
+    pub(super) fn stopping(&self) -> Problem {
+        Problem::Stopping { retry_after: self.spread(1) }
+    }
+
+    pub(super) fn paused(&self) -> Problem {
+        Problem::Paused { retry_after: self.spread(5) }
+    }
+
+    /// What a buyer is told when the ledger has taken nothing.
+    pub(super) fn ledger_unavailable(&self, fault: &Fault) -> Problem {
+        Problem::LedgerUnavailable { reason: fault.reason.to_string(), retry_after: self.spread(2) }
+    }
+
+    /// What a buyer is told when the ledger may have taken it, under this key.
+    pub(super) fn in_doubt(&self, key: String) -> Problem {
+        Problem::InDoubt { key, retry_after: self.spread(1) }
     }
 }
 

@@ -135,8 +135,8 @@ impl Caller {
         match refusal {
             Refusal::NotOpen(opens_at) => self.not_open(opens_at),
             Refusal::Closed => Problem::Closed,
-            Refusal::Stopping => Problem::Stopping,
-            Refusal::Paused => Problem::Paused,
+            Refusal::Stopping => self.gateway.stopping(),
+            Refusal::Paused => self.gateway.paused(),
             Refusal::Overloaded(limited) => self.overloaded(limited.wait),
             Refusal::SoldOut => Problem::SoldOut,
             Refusal::AboveLimit => Problem::LimitReached { ticket: None },
@@ -145,7 +145,7 @@ impl Caller {
 
     /// Everybody who was refused now waits for the same room: they come back spread out.
     fn overloaded(&self, wait: Duration) -> Problem {
-        Problem::Overloaded { retry_after: wait.as_secs() + 1 + self.gateway.random() % 3 }
+        Problem::Overloaded { retry_after: self.gateway.spread(wait.as_secs() + 1) }
     }
 
     /// The wait is true: nobody else takes from this bucket.
@@ -207,12 +207,12 @@ impl Caller {
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
                 FaultKind::Unavailable | FaultKind::Corrupt if !doubted => {
-                    return Err(Problem::LedgerUnavailable { reason: fault.reason.to_string() });
+                    return Err(self.gateway.ledger_unavailable(&fault));
                 }
                 // An earlier ask may have been carried out: this answer does not say that it was not.
                 FaultKind::InDoubt | FaultKind::Unavailable | FaultKind::Corrupt => {
                     let key = String::from_utf8_lossy(&head.key).into_owned();
-                    return Err(Problem::InDoubt { key });
+                    return Err(self.gateway.in_doubt(key));
                 }
             }
         }
@@ -232,7 +232,7 @@ impl Caller {
             Reserved::KeyReused => Err(Problem::KeyReused),
             Reserved::NotOpen { opens_at } => Err(self.not_open(opens_at)),
             Reserved::Closed => Err(Problem::Closed),
-            Reserved::Paused => Err(Problem::Paused),
+            Reserved::Paused => Err(self.gateway.paused()),
             Reserved::LimitReached { newest } => {
                 let mint = |receipt: Receipt| {
                     let seal = head.sale.seal();
@@ -258,7 +258,7 @@ impl Caller {
             reason = "clamped to what fits"
         )]
         let seconds = seconds.clamp(1.0, 60.0) as u64;
-        self.gateway.jittered(seconds)
+        self.gateway.spread(seconds)
     }
 
     /// The 202.
@@ -310,8 +310,8 @@ fn admission_of(problem: &Problem) -> Option<Admission> {
         Problem::Overloaded { .. } => Admission::Overloaded,
         Problem::NotOpen { .. } => Admission::NotOpen,
         Problem::Closed => Admission::Closed,
-        Problem::Stopping => Admission::Stopping,
-        Problem::Paused => Admission::Paused,
+        Problem::Stopping { .. } => Admission::Stopping,
+        Problem::Paused { .. } => Admission::Paused,
         Problem::SoldOut => Admission::SoldOut,
         Problem::LimitReached { .. } => Admission::LimitReached,
         Problem::BacklogFull { .. } => Admission::BacklogFull,

@@ -46,15 +46,15 @@ pub(super) enum Problem {
     RateLimited { limited: Limited, retry_after: u64 },
     NotOpen { opens_at: Timestamp, retry_after: u64 },
     Closed,
-    Stopping,
-    Paused,
+    Stopping { retry_after: u64 },
+    Paused { retry_after: u64 },
     Overloaded { retry_after: u64 },
     SoldOut,
     LimitReached { ticket: Option<String> },
     BacklogFull { retry_after: u64 },
     TooManyStreams { retry_after: u64 },
-    LedgerUnavailable { reason: String },
-    InDoubt { key: String },
+    LedgerUnavailable { reason: String, retry_after: u64 },
+    InDoubt { key: String, retry_after: u64 },
     Internal,
 }
 
@@ -173,13 +173,13 @@ impl Problem {
                 (403, "not_open", "The sale is not open yet", "come back when it opens")
             }
             Self::Closed => (410, "closed", "The sale is closed", "no more orders are taken"),
-            Self::Stopping => (
+            Self::Stopping { .. } => (
                 503,
                 "stopping",
                 "This gateway is stopping",
                 "nothing was taken: send the request again",
             ),
-            Self::Paused => {
+            Self::Paused { .. } => {
                 (503, "paused", "The sale is paused", "nothing was taken: try again later")
             }
             Self::Overloaded { .. } => (
@@ -259,10 +259,12 @@ impl Problem {
             | Self::Overloaded { retry_after }
             | Self::BacklogFull { retry_after }
             | Self::TooManyStreams { retry_after }
+            | Self::Stopping { retry_after }
+            | Self::Paused { retry_after }
+            | Self::LedgerUnavailable { retry_after, .. }
+            | Self::InDoubt { retry_after, .. }
             | Self::IdentityUnavailable { retry_after } => Some(*retry_after),
-            Self::Stopping | Self::InDoubt { .. } | Self::TooManyConnections { .. } => Some(1),
-            Self::Paused => Some(5),
-            Self::LedgerUnavailable { .. } => Some(2),
+            Self::TooManyConnections { .. } => Some(1),
             _ => None,
         };
         if let Some(seconds) = retry_after {
@@ -313,8 +315,8 @@ impl Problem {
         let more = match self {
             Self::NotOpen { opens_at, .. } => ("opens_at", opens_at.to_string().into()),
             Self::LimitReached { ticket } => ("ticket", ticket.clone().into()),
-            Self::InDoubt { key } => ("idempotency_key", key.clone().into()),
-            Self::LedgerUnavailable { reason } => ("reason", reason.clone().into()),
+            Self::InDoubt { key, .. } => ("idempotency_key", key.clone().into()),
+            Self::LedgerUnavailable { reason, .. } => ("reason", reason.clone().into()),
             // Their details differ from one to the next.
             Self::Malformed(_)
             | Self::NotImplemented(_)
@@ -392,15 +394,15 @@ fn samples() -> Vec<Problem> {
         Problem::RateLimited { limited, retry_after: 0 },
         Problem::NotOpen { opens_at: Timestamp(0), retry_after: 0 },
         Problem::Closed,
-        Problem::Stopping,
-        Problem::Paused,
+        Problem::Stopping { retry_after: 0 },
+        Problem::Paused { retry_after: 0 },
         Problem::Overloaded { retry_after: 0 },
         Problem::SoldOut,
         Problem::LimitReached { ticket: None },
         Problem::BacklogFull { retry_after: 0 },
         Problem::TooManyStreams { retry_after: 0 },
-        Problem::LedgerUnavailable { reason: String::new() },
-        Problem::InDoubt { key: String::new() },
+        Problem::LedgerUnavailable { reason: String::new(), retry_after: 0 },
+        Problem::InDoubt { key: String::new(), retry_after: 0 },
         Problem::Internal,
     ]
 }
@@ -448,7 +450,8 @@ mod tests {
         assert!(retry(Problem::SoldOut).is_none());
         assert!(retry(Problem::LimitReached { ticket: None }).is_none());
         assert_eq!(retry(Problem::BacklogFull { retry_after: 7 }).unwrap(), "7");
-        assert!(retry(Problem::InDoubt { key: String::new() }).is_some());
+        let key = String::new();
+        assert_eq!(retry(Problem::InDoubt { key, retry_after: 3 }).unwrap(), "3");
     }
 
     #[test]

@@ -102,9 +102,9 @@ impl Caller {
             return Ok(of_events(Vec::new()));
         }
         if self.room.is_closing() {
-            return Err(Problem::Stopping);
+            return Err(self.gateway.stopping());
         }
-        let retry_after = self.gateway.jittered(5);
+        let retry_after = self.gateway.spread(5);
         let entered = self.gateway.streams.enter();
         let entered = entered.ok_or(Problem::TooManyStreams { retry_after })?;
         let stream = TicketStream {

@@ -5,6 +5,7 @@ mod client;
 mod counted;
 mod edge;
 mod overload;
+mod retry;
 mod rig;
 mod streams;
 mod takeover;

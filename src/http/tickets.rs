@@ -10,7 +10,7 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 
 use super::answer::{Answer, json};
-use super::document::{Known, View, unavailable};
+use super::document::{Known, View};
 use super::gateway::Caller;
 use super::problem::Problem;
 use super::wait;
@@ -68,7 +68,11 @@ impl Caller {
         let buyer = self.buyer(head).await?;
         let known = self.known(text, Some(buyer))?;
         let cancel = Cancel { sale_no: known.ticket.sale_no, place: known.ticket.place };
-        let asked = parts.ledger.cancel(vec![cancel]).await.map_err(unavailable)?;
+        let asked = parts
+            .ledger
+            .cancel(vec![cancel])
+            .await
+            .map_err(|fault| self.gateway.unavailable(&fault))?;
         match asked.into_iter().next() {
             Some(Cancelled::Done(order)) => {
                 Ok(json(StatusCode::OK, self.gateway.outcome(&known, &order).document))

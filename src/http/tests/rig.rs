@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::client::Client;
+use super::client::{Client, Head};
 use super::counted::Counted;
 use crate::admission::{self, Limits};
 use crate::clock::{Clock, ManualClock};
@@ -108,9 +108,14 @@ impl Rig {
 
     /// Orders a phone; the ticket.
     pub(super) async fn order(&self, buyer: &str) -> String {
-        let (head, document) = self.ordering(buyer).await.answer().await;
+        let (head, document) = self.asked(buyer).await;
         assert_eq!(head.status, 202, "{document}");
         document["ticket"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for a phone; the answer.
+    pub(super) async fn asked(&self, buyer: &str) -> (Head, Value) {
+        self.ordering(buyer).await.answer().await
     }
 
     /// Orders a phone, and has not heard the answer.
@@ -180,6 +185,12 @@ impl Rig {
     pub(super) async fn pause(&mut self) {
         let patch = DrainPatch { paused: Some(true), ..DrainPatch::default() };
         self.ledger.change(Change::Drain(patch)).await.unwrap();
+        self.follow().await;
+    }
+
+    /// Stops the intake of the sale; the gateway is told.
+    pub(super) async fn pause_sale(&mut self) {
+        self.ledger.change(Change::Pause("sale".parse().unwrap())).await.unwrap();
         self.follow().await;
     }
 
