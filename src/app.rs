@@ -111,6 +111,7 @@ async fn run(
     let given = Given { settings, inputs, verbosity, hangups, clock, metrics, sockets };
     process.start(given).await?;
     announce(started);
+    process.leave().await;
     let outcome = tokio::select! {
         code = signals.stop() => {
             tracing::info!("stopping");

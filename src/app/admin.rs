@@ -15,7 +15,6 @@ use crate::http::Bounds;
 use crate::http::admin::Admin;
 use crate::http::config::Timeouts;
 use crate::tasks::Stop;
-use crate::units::Span;
 
 /// Serves until the stop, at most `connections` at once; what is under way then is finished.
 pub(super) async fn serve(
@@ -25,7 +24,6 @@ pub(super) async fn serve(
     clock: SharedClock,
     stop: Stop,
 ) {
-    let timeouts = Timeouts { lame_duck: Span::default(), ..Timeouts::default() };
     let answer = |peer: SocketAddr| {
         let admin = Arc::clone(&admin);
         move |request: Request<Incoming>, arrival: Arrival| {
@@ -33,11 +31,6 @@ pub(super) async fn serve(
             async move { Ok::<_, Infallible>(admin.arrived(request, &arrival, peer).await) }
         }
     };
-    http::serve(
-        listener,
-        Bounds::new("admin", connections, &timeouts, Arc::clone(&clock)),
-        stop,
-        answer,
-    )
-    .await;
+    let bounds = Bounds::new("admin", connections, &Timeouts::default(), clock);
+    http::serve(listener, bounds, stop, answer).await;
 }

@@ -81,8 +81,11 @@ pub(super) struct Process {
     work: Group,
     control: Group,
     readiness: Readiness,
-    stopping: Arc<AtomicBool>,
-    /// How long the stop may take.
+    /// A stop was asked for: no new traffic shall come.
+    leaving: Arc<AtomicBool>,
+    /// How long requests are still served then.
+    lame_duck: Duration,
+    /// How long the stop may take after that.
     stop_max: Duration,
     /// How long the drain may wait for the store then.
     grace: Duration,
@@ -123,8 +126,9 @@ impl Process {
             work: Group::new(),
             control: Group::new(),
             readiness: Readiness::default(),
-            stopping: Arc::default(),
-            stop_max: timeouts.lame_duck.0 + timeouts.shutdown.0,
+            leaving: Arc::default(),
+            lame_duck: timeouts.lame_duck.0,
+            stop_max: timeouts.shutdown.0,
             grace: timeouts.shutdown.0 / 2,
         }
     }
@@ -262,6 +266,7 @@ impl Process {
             readiness: self.readiness.clone(),
             clock: Arc::clone(clock),
             seed: seed()?,
+            leaving: Arc::clone(&self.leaving),
             stop: self.work.stop.clone(),
         });
         let serving = public::start(&gateway, &listener, threads, self.work.stop.clone())?;
@@ -285,10 +290,10 @@ impl Process {
     }
 
     fn checks(&self, drain: &DrainStatus, watch: &Arc<Watch>) {
-        let stopping = Arc::clone(&self.stopping);
+        let leaving = Arc::clone(&self.leaving);
         self.readiness.add(move || {
-            let stopping = stopping.load(Ordering::Relaxed);
-            check("process", stopping.then(|| "stopping".to_owned()))
+            let leaving = leaving.load(Ordering::Relaxed);
+            check("process", leaving.then(|| "stopping".to_owned()))
         });
         let ledger = Arc::clone(&self.engines.ledger);
         self.readiness
@@ -308,9 +313,16 @@ impl Process {
         }
     }
 
+    /// Sends traffic elsewhere: `/readyz` says 503 at once; for the time that load balancers need to see that,
+    /// everything is done as before, and each answer ends its connection.
+    pub(super) async fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(self.lame_duck).await;
+    }
+
     /// Ends in order: no more orders, what is under way finished, leases handed back, the ledger closed.
     pub(super) async fn stop(self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.leaving.store(true, Ordering::Relaxed);
         self.work.handle.pull();
         if tokio::time::timeout(self.stop_max, self.work.tasks.ended()).await.is_err() {
             tracing::warn!(

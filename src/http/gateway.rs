@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -61,6 +61,8 @@ pub struct GatewayParts {
     pub clock: SharedClock,
     /// A random number: makes keys for clients that sent none, and jitter.
     pub seed: u64,
+    /// Traffic shall go elsewhere: all is answered, and each answer ends its connection.
+    pub leaving: Arc<AtomicBool>,
     /// When it is pulled, requests in flight are finished and no more are taken.
     pub stop: Stop,
 }
@@ -323,11 +325,14 @@ impl Caller {
                 }
             }
         });
-        let answer = routed.catch_unwind().await.unwrap_or_else(|_| {
+        let mut answer = routed.catch_unwind().await.unwrap_or_else(|_| {
             tracing::error!(method = %head.method, path = head.uri.path(), "a request panicked");
             self.gateway.meters.panics.increment(1);
             closing(&Problem::Internal)
         });
+        if self.gateway.parts.leaving.load(Ordering::Relaxed) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let held = answer.headers().contains_key(PREFERENCE_APPLIED);
         counted.answered(if held { Route::Waits } else { route }, answer.status());
         answer

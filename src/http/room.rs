@@ -74,14 +74,10 @@ impl Room {
         gateway.parts.watch.call_all(&self.bell);
     }
 
-    /// Calls the waiting for as long as its runtime lives; a while after the stop all of them at once.
+    /// Calls the waiting for as long as its runtime lives; at the stop all of them at once.
     pub(super) async fn run(self: Arc<Self>, gateway: Arc<Gateway>) {
-        let lame_duck = gateway.parts.config.load().timeouts.lame_duck.0;
         let stop = gateway.parts.stop.clone();
-        let stopped = async {
-            stop.pulled().await;
-            tokio::time::sleep(lame_duck).await;
-        };
+        let stopped = stop.pulled();
         tokio::pin!(stopped);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::proof::keeps_pace;
 use super::rig::{AT_LAST, Gateway, Plant, scale, until};
+use super::wire;
 
 const RATE: f64 = 500.0;
 
@@ -110,6 +111,36 @@ async fn neither_a_dead_store_nor_a_slow_client_holds_up_the_stop() {
     assert!(took < Duration::from_secs(10), "{took:?}, and 2s are given");
     drop(slow);
     thawed(&plant, &crowd, &history).await;
+}
+
+#[tokio::test]
+async fn while_load_balancers_look_away_all_is_served_and_connections_end() {
+    let plant = Plant::new().set("public.timeouts.lame_duck=1h");
+    let gateway = plant.start().await;
+    gateway.sale("one", 1_000).await;
+    assert_eq!(gateway.ready().await.0, 200);
+    gateway.signal(Signal::TERM);
+    until("traffic to be sent elsewhere", async || (gateway.ready().await.0 == 503).then_some(()))
+        .await;
+    let body = r#"{"lines":[{"sku":"phone","quantity":1}]}"#;
+    let order = format!(
+        "POST /v1/sales/one/orders HTTP/1.1\r\nHost: a\r\nX-Buyer-Id: ann\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // The client would keep its connection: the answer ends it.
+    let answer = wire::send(gateway.public, order.as_bytes(), wire::Then::Wait).await;
+    assert_eq!((answer.status, answer.header("connection")), (202, Some("close")), "{answer:?}");
+    let census = gateway.settled("one").await;
+    assert_eq!(census.placed, 1, "the drain goes on");
+    let path = format!("/v1/tickets/{}", answer.json()["ticket"].as_str().unwrap());
+    until("the outcome", async || {
+        let document: serde_json::Value =
+            serde_json::from_slice(&gateway.read(&path).await.body).ok()?;
+        (document["state"] == "placed").then_some(())
+    })
+    .await;
+    assert_eq!(gateway.stop().await.status.code(), Some(128 + 15), "asked again");
 }
 
 #[tokio::test]

@@ -97,7 +97,6 @@ where
     let stopped = async {
         stop.pulled().await;
         keeper.stopping();
-        tokio::time::sleep(bounds.timeouts.load().lame_duck.0).await;
     };
     tokio::pin!(stopped);
     let mut door = Door::new(listener, bounds.connections, bounds.crowd, bounds.refusals.clone());

@@ -94,6 +94,7 @@ impl Rig {
             readiness: Readiness::default(),
             clock: time,
             seed: 1,
+            leaving: Arc::default(),
             stop,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
