@@ -8,6 +8,7 @@ mod kill;
 mod limits;
 mod pace;
 mod plant;
+mod restart;
 mod slow;
 mod speed;
 mod verify;
@@ -43,6 +44,8 @@ pub enum Name {
     Exact,
     /// Killed in the middle of waves: nothing lost, doubled or oversold
     Kill,
+    /// One gateway after the other is restarted behind a load balancer: no request is lost
+    Restart,
     /// The store is reached at the rate that was set
     Pace,
     /// Rate limits give what they promise, and forget
@@ -120,6 +123,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::FirstSale => first_sale::prove(&binary, &mut checks).await?,
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Restart => restart::prove(&binary, proof.scale, &mut checks).await?,
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
