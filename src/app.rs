@@ -23,18 +23,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use descriptors::Connections;
+pub use descriptors::{DescriptorNeeds, descriptor_needs};
 use engines::Engines;
 pub use failure::{StartError, StartKind};
 use logs::Verbosity;
 use process::{Given, Process, Sockets};
+pub use sales::differs as sale_differs;
 use signals::Signals;
+pub use sockets::address_is_free;
 pub use verifier::verify_offline;
 
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
 use crate::config::Inputs;
 use crate::config::Settings;
-use crate::identity::Means;
 
 /// What a process tells once it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,13 +61,7 @@ pub fn serve(
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
     let verbosity = logs::start(&settings.log);
-    let threads = public::threads(settings.public.threads);
-    let questions = match &settings.identity {
-        Means::Forward(question) => question.max_in_flight,
-        Means::Header(_) | Means::Jwt(_) => 0,
-    };
-    let wanted = settings.public.limits.connections;
-    let connections = descriptors::connections(wanted, threads, questions)?;
+    let connections = descriptors::connections(&settings)?;
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("forebay-control")
@@ -111,11 +107,11 @@ async fn run(
     let given = Given { settings, inputs, verbosity, hangups, clock, metrics, sockets };
     process.start(given).await?;
     announce(started);
-    process.leave().await;
     let outcome = tokio::select! {
         code = signals.stop() => {
             tracing::info!("stopping");
             end_at_once_if_asked_again(signals, code);
+            process.leave().await;
             Ok(())
         }
         name = process.failed() => {

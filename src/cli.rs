@@ -3,8 +3,10 @@
 mod args;
 mod check;
 mod client;
+mod doctor;
 mod drain;
 mod exit;
+mod manual;
 mod output;
 mod sale;
 mod serve;
@@ -20,8 +22,7 @@ use clap::Parser;
 pub use exit::{Exit, Failure, Outcome};
 
 /// Commands that the design names and this version does not have.
-const NOT_BUILT: [&str; 8] =
-    ["demo", "load", "migrate", "doctor", "plan", "completions", "man", "sale rebuild"];
+const NOT_BUILT: [&str; 5] = ["demo", "load", "migrate", "plan", "sale rebuild"];
 
 /// Runs the command line.
 #[must_use]
@@ -64,6 +65,9 @@ fn run(args: &[OsString]) -> Outcome {
         Command::Ticket { what } => ticket::run(what),
         Command::Dead { what } => ticket::dead(what),
         Command::Drain { what } => drain::run(what),
+        Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::page(&command),
         Command::Verify(verify) => verify::run(verify),
     }
 }

@@ -15,6 +15,7 @@ pub mod order;
 pub mod sale;
 pub mod store;
 pub mod tasks;
+pub mod tools;
 pub mod units;
 pub mod verify;
 pub mod watch;

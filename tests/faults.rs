@@ -13,6 +13,8 @@ mod clock;
 mod damage;
 #[path = "faults/descriptors.rs"]
 mod descriptors;
+#[path = "faults/doctor.rs"]
+mod doctor;
 #[path = "faults/full.rs"]
 mod full;
 #[path = "faults/input.rs"]

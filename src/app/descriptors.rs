@@ -6,6 +6,9 @@ use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
 use super::StartError;
+use super::public;
+use crate::config::Settings;
+use crate::identity::Means;
 
 /// What the process needs beside its connections: journal, snapshots, the store's files, listeners, the control
 /// runtime, the log, and some to spare.
@@ -27,16 +30,42 @@ pub(super) struct Connections {
     pub(super) operators: usize,
 }
 
-/// Raises the soft limit to the hard one and says how many connections it carries: of buyers at most `wanted`.
-/// `threads`: how many take orders. `questions`: how many may be asked of the shop at once.
+/// File descriptors: how many there may be, and what the settings ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorNeeds {
+    /// The hard limit, to which a start raises the soft one.
+    pub limit: u64,
+    /// With fewer it does not start.
+    pub least: u64,
+    /// With so many every connection of the settings is taken.
+    pub whole: u64,
+}
+
+/// What the settings ask for, and what there is.
+#[must_use]
+pub fn descriptor_needs(settings: &Settings) -> DescriptorNeeds {
+    let own = own(settings);
+    DescriptorNeeds {
+        limit: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
+        least: own + LEAST,
+        whole: own + OPERATORS_MAX + settings.public.limits.connections as u64,
+    }
+}
+
+/// What is left for nobody's connection.
+fn own(settings: &Settings) -> u64 {
+    let questions = match &settings.identity {
+        Means::Forward(question) => question.max_in_flight,
+        Means::Header(_) | Means::Jwt(_) => 0,
+    };
+    OWN + THREAD * public::threads(settings.public.threads) as u64 + questions as u64
+}
+
+/// Raises the soft limit to the hard one and says how many connections it carries, at most those of the settings.
 ///
 /// # Errors
 /// When there are too few for the process itself.
-pub(super) fn connections(
-    wanted: usize,
-    threads: usize,
-    questions: usize,
-) -> Result<Connections, StartError> {
+pub(super) fn connections(settings: &Settings) -> Result<Connections, StartError> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Refused or not: what is in force is read again.
@@ -44,10 +73,9 @@ pub(super) fn connections(
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let own = OWN + THREAD * threads as u64 + questions as u64;
-    let whole = own + OPERATORS_MAX + wanted as u64;
-    let Some(carried) = carried(limit.saturating_sub(own), wanted) else {
-        let least = own + LEAST;
+    let wanted = settings.public.limits.connections;
+    let DescriptorNeeds { least, whole, .. } = descriptor_needs(settings);
+    let Some(carried) = carried(limit.saturating_sub(own(settings)), wanted) else {
         return Err(StartError::runtime(format!(
             "this process may open {limit} files and needs {least} at least: raise `ulimit -n`, best to {whole}"
         )));

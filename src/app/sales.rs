@@ -69,7 +69,8 @@ pub(super) async fn make(
 
 /// Whether terms of a file and terms in force say different things. Items that were added later are no
 /// difference, and neither is an opening time that was "now".
-fn differs(said: &Terms, held: &Terms) -> bool {
+#[must_use]
+pub fn differs(said: &Terms, held: &Terms) -> bool {
     let item = |sku: &Sku| held.items.iter().find(|item| item.sku == *sku);
     said.items.iter().any(|wanted| item(&wanted.sku) != Some(wanted))
         || (said.opens_at.is_some() && said.opens_at != held.opens_at)

@@ -44,6 +44,14 @@ pub(super) fn bind(name: &'static str, wanted: SocketAddr) -> Result<Bound, Star
     Ok(Bound { socket, name, address })
 }
 
+/// Whether an address can be taken now. `name` is the section of the settings.
+///
+/// # Errors
+/// As at a start.
+pub fn address_is_free(name: &'static str, wanted: SocketAddr) -> Result<(), StartError> {
+    bind(name, wanted)?.listen().map(drop)
+}
+
 impl Bound {
     /// Starts to listen.
     ///

@@ -16,6 +16,7 @@ const EXAMPLES: &str = "Examples:
   forebay                                    run, with an open sale to try
   forebay check forebay.toml                 tell every mistake in a settings file
   forebay sale put phones --item phone=1000 --limit 1
+  forebay doctor --config forebay.toml       look at this machine before the sale
   forebay verify                             prove that nothing was oversold, doubled or lost
 
 Exit codes: 0 ok, 1 failure at run time, 2 usage, 3 configuration, 4 a dependency is unusable or
@@ -61,6 +62,19 @@ pub(super) enum Command {
     Drain {
         #[command(subcommand)]
         what: Drain,
+    },
+    /// Look at this machine and the settings for what would go wrong in the sale.
+    Doctor(Doctor),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, of this command or of one of its commands.
+    Man {
+        /// Such as `sale put`; left out: `forebay` itself.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
     },
     /// Prove the ledger against itself and against the store; exit 5 when something is wrong.
     Verify(Verify),
@@ -327,6 +341,15 @@ fn burst_or_config(text: &str) -> Result<BurstOrConfig, String> {
         "config" => Ok(BurstOrConfig(None)),
         _ => text.parse().map(|n| BurstOrConfig(Some(n))).map_err(|error| format!("{error}")),
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 }
 
 /// Where a gateway lives and how it is started; it may be started again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plant {
     directory: Arc<TempDir>,
     settings: Vec<String>,
@@ -69,9 +69,14 @@ pub(crate) struct Refusal {
 }
 
 impl Plant {
-    pub(crate) fn new() -> Self {
+    /// Without a setting.
+    pub(crate) fn bare() -> Self {
         let directory = Arc::new(TempDir::with_prefix("forebay-faults-").unwrap());
-        let plant = Self { directory, settings: Vec::new(), environment: Vec::new() };
+        Self { directory, settings: Vec::new(), environment: Vec::new() }
+    }
+
+    pub(crate) fn new() -> Self {
+        let plant = Self::bare();
         let ledger = format!("ledger.embedded.directory={}", plant.ledger().display());
         let store = format!("store.simulated.directory={}", plant.store().display());
         plant
@@ -113,6 +118,16 @@ impl Plant {
         command.push("serve".to_owned());
         command.extend(self.settings.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         command
+    }
+
+    /// Runs another command with the same settings to its end.
+    pub(crate) async fn run(&self, words: &[&str]) -> Output {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        child.args(words).current_dir(self.path()).kill_on_drop(true).stdin(Stdio::null());
+        child.args(self.settings.iter().flat_map(|set| ["--set", set]));
+        child.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let ended = tokio::time::timeout(AT_LAST, child.output()).await;
+        ended.expect("the command goes on and on").unwrap()
     }
 
     pub(crate) async fn start(&self) -> Gateway {

@@ -1,0 +1,3 @@
+//! Commands that need more than one part and serve nobody: the doctor.
+
+pub mod doctor;
