@@ -27,8 +27,13 @@ impl Verbosity {
     }
 
     pub(super) fn set(&self, level: Level) {
-        (self.0)(EnvFilter::new(level.name()));
+        (self.0)(filter(level));
     }
+}
+
+/// What is written at a level. The audit log is a record and no chatter: it always is.
+fn filter(level: Level) -> EnvFilter {
+    EnvFilter::new(format!("{},audit=info", level.name()))
 }
 
 /// Sends everything that is logged from here on to stderr. The first call of a process counts.
@@ -41,7 +46,7 @@ pub(super) fn start(log: &Log) -> Verbosity {
         .with_writer(std::io::stderr)
         .with_ansi(colour)
         .log_internal_errors(false);
-    let filter = EnvFilter::new(log.level.name());
+    let filter = filter(log.level);
     let json = match log.format {
         Format::Auto => !terminal,
         Format::Text => false,

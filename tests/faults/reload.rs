@@ -143,6 +143,10 @@ async fn times_streams_and_new_sales_are_in_force_at_once() {
 async fn the_files_that_settings_name_are_read_again_on_sighup() {
     let filed = Filed::new("[log]\nlevel = \"error\"\n");
     let gateway = filed.plant.start().await;
+    gateway.ask(Method::PATCH, "/drain", Some(json!({"paused": false}))).await;
+    let audited = |text: &str| text.contains("\"what\":\"drain.patch\"").then(|| text.to_owned());
+    let said = gateway.process.printed(AT_LAST, audited).await.unwrap();
+    assert!(!said.contains("\"target\":\"forebay"), "only the audit log at this level: {said}");
     let tokens = filed.secret("tokens", b"ann:first-token\n");
     let text = format!("[admin]\ntoken_file = {tokens:?}\nhosts = [\"ops.example\"]\n");
     filed.write(&text);
