@@ -10,6 +10,7 @@ mod finding;
 mod known;
 mod log;
 mod meant;
+mod memory;
 mod not_built;
 mod overrides;
 mod read;

@@ -16,9 +16,10 @@ pub(super) fn run(check: Check) -> Outcome {
     for finding in &loaded.findings {
         output::line(&finding.to_string())?;
     }
-    if loaded.settings.is_none() {
-        return Ok(Exit::Config);
-    }
+    let Some(settings) = loaded.settings else { return Ok(Exit::Config) };
+    let most = settings.memory_max().div_ceil(1 << 20);
+    let when = "with a full [queue] and all connections and streams of [public.limits]";
+    output::line(&format!("memory: at most {most} MiB, {when}"))?;
     output::line("ok")?;
     Ok(Exit::Ok)
 }

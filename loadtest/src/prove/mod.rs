@@ -6,6 +6,7 @@ mod exact;
 mod first_sale;
 mod kill;
 mod limits;
+mod overload;
 mod pace;
 mod plant;
 mod restart;
@@ -46,6 +47,8 @@ pub enum Name {
     Kill,
     /// One gateway after the other is restarted behind a load balancer: no request is lost
     Restart,
+    /// Ten times of what can be taken: the pace is kept, memory stays bounded, and it comes back
+    Overload,
     /// The store is reached at the rate that was set
     Pace,
     /// Rate limits give what they promise, and forget
@@ -124,6 +127,9 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Restart => restart::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Overload => {
+            Box::pin(overload::prove(&binary, proof.scale, &mut checks)).await?;
+        }
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,

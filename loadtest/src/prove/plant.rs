@@ -76,6 +76,11 @@ impl Plant {
         Ok(())
     }
 
+    /// Its settings file.
+    pub(super) fn settings(&self) -> PathBuf {
+        self.directory.path().join("forebay.toml")
+    }
+
     /// A drive at this gateway, as fast as answers come.
     pub(super) fn drive(&self, form: &OrderForm, connections: usize) -> Drive {
         Drive {

@@ -11,10 +11,6 @@ use crate::units::Size;
 
 /// Connections that may wait to be accepted, as many as the listeners ask for.
 const BACKLOG: u64 = 4_096;
-/// What a waiting order takes, its payload apart: measured, whole process.
-const ORDER_BYTES: u64 = 300;
-/// What a connection takes.
-const CONNECTION_BYTES: u64 = 16 << 10;
 /// 2026-01-01: no clock of this machine was right before.
 const LONG_AGO: Timestamp = Timestamp(1_767_225_600_000_000);
 /// Programs that keep the clock right.
@@ -92,10 +88,7 @@ pub(super) fn descriptors(settings: &Settings) -> Examined {
 
 /// What the settings let wait must fit.
 pub(super) fn memory(settings: &Settings) -> Examined {
-    let limits = &settings.public.limits;
-    let queue = settings.queue.capacity.saturating_mul(ORDER_BYTES).min(settings.queue.memory.0);
-    let connections = (limits.connections as u64).saturating_mul(CONNECTION_BYTES);
-    let most = queue.saturating_add(connections);
+    let most = settings.memory_max();
     let Some(free) = free_memory() else {
         return Examined::warn(
             "memory",

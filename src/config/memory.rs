@@ -1,0 +1,28 @@
+//! How much memory the settings let a gateway take.
+
+use super::meant::Settings;
+
+/// What a waiting order takes, its payload apart: measured, whole process.
+const ORDER: u64 = 300;
+/// What a connection takes: the engine's buffers and a head that is as long as it may be.
+const CONNECTION: u64 = 24 << 10;
+/// What an open stream takes beside its connection.
+const STREAM: u64 = 4 << 10;
+/// Keys of rate limits are forgotten beyond two million of one kind, of 40 bytes each.
+const LIMITER: u64 = 80 << 20;
+/// Code, threads, what is remembered of outcomes, and the pieces of the journal that are read and written.
+const BASE: u64 = 128 << 20;
+
+impl Settings {
+    /// Bytes that a gateway with a full queue and all its connections takes at most; while a snapshot is made the
+    /// queue is there twice.
+    #[must_use]
+    pub fn memory_max(&self) -> u64 {
+        let queue = self.queue.capacity.saturating_mul(ORDER).min(self.queue.memory.0);
+        let limits = &self.public.limits;
+        let connections = (limits.connections as u64).saturating_mul(CONNECTION);
+        let streams = (limits.streams as u64).saturating_mul(STREAM);
+        let all = [queue, queue, connections, streams, LIMITER, BASE];
+        all.into_iter().fold(0, u64::saturating_add)
+    }
+}
