@@ -51,7 +51,7 @@ pub(super) async fn measure(
     figures.restart(plant.ready_after);
     let waiting = waiting + plant.admin.census("few").await?.unsettled();
     let full = resident_bytes(plant.process.pid())?;
-    let book = plant.admin.metrics().await?.sum("forebay_ledger_book_bytes", &[]);
+    let book = plant.admin.metric("forebay_ledger_book_bytes").await?;
     figures.memory(book, full.saturating_sub(empty), waiting);
     plant.process.kill().await
 }

@@ -6,6 +6,7 @@
 //! buyers. Latency counts from the send.
 
 mod confined;
+mod instant;
 mod retrying;
 
 use std::path::Path;
@@ -66,9 +67,10 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let plant = Plant::start(binary, "1/s").await?;
     let multiples: &[f64] =
         scale.pick(&[CALM, BUSY, TEN_TIMES], &[CALM, BUSY, 1.0, 2.0, 5.0, TEN_TIMES]);
-    let (time, share) = scale.pick((1, None), (8, Some(0.1)));
+    let (time, share, crowd) = scale.pick((1, None, 300), (8, Some(0.1), 3_000));
     let _confined = share.map(|share| Confined::to(plant.process.pid(), share)).transpose()?;
     let mut site = Site { plant, time: Duration::from_secs(time), runs: 0 };
+    instant::prove(&site.plant, crowd, checks).await?;
     site.run("warm", Arrivals::WhenFree, None).await?;
     let capacity = site.run("capacity", Arrivals::WhenFree, None).await?;
     let full = capacity.accepted;
