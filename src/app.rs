@@ -45,7 +45,7 @@ pub struct Started {
     pub public: SocketAddr,
     /// Where operators come in.
     pub admin: SocketAddr,
-    /// There is an open sale `demo` to try.
+    /// There is an open sale `demo` with units to try.
     pub demo: bool,
 }
 

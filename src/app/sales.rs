@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::Fault;
+use crate::ledger::SaleDoc;
 use crate::ledger::SharedLedger;
 use crate::order::Keyring;
 use crate::sale::ItemTerms;
@@ -118,7 +119,7 @@ fn demo() -> ConfiguredSale {
     }
 }
 
-/// Makes the demo sale in a ledger that has no sale, and says whether an open one is there.
+/// Makes the demo sale in a ledger that has no sale, and says whether one is there that can be bought in.
 ///
 /// # Errors
 /// When the ledger cannot be asked.
@@ -131,5 +132,9 @@ pub(super) async fn first_run(
     }
     let name: SaleName = demo().name;
     let found: Result<_, Fault> = ledger.census(name).await;
-    Ok(found?.is_some_and(|sale| !sale.closed && !sale.purged))
+    let sells = |sale: SaleDoc| {
+        let has_units = sale.census.items.iter().any(|item| item.available > 0);
+        has_units && !sale.closed && !sale.paused && !sale.purged
+    };
+    Ok(found?.is_some_and(sells))
 }

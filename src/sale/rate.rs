@@ -26,7 +26,7 @@ pub enum Rate {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRate {
     /// Not of the form at all.
-    #[error("a rate is written like \"500/s\", \"30/m\", \"10/h\", or \"off\"")]
+    #[error("a rate is written like \"500/s\", \"30/m\", \"10/h\", or \"off\" (no limit)")]
     Form,
     /// Zero is not a rate.
     #[error("a rate of 0 is refused: pause instead")]
@@ -77,6 +77,9 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, BadRate> {
         if matches!(text, "off" | "unlimited") {
             return Ok(Self::Unlimited);
+        }
+        if text == "0" {
+            return Err(BadRate::Zero);
         }
         let (count, unit) = text.split_once('/').ok_or(BadRate::Form)?;
         let period_micros = match unit {

@@ -25,6 +25,10 @@ struct Decision {
     force: bool,
 }
 
+fn not_dead() -> Problem {
+    Problem::new("not_dead", "the order is not dead, or not any more: read its timeline")
+}
+
 impl Admin {
     pub(super) async fn dead(&self, sale: &str, query: &Query<'_>) -> Result<Reply, Problem> {
         let (from, limit) = page_of(query)?;
@@ -49,6 +53,10 @@ impl Admin {
             (DeadAct::Retry, "all") => self.retry(&doc, Which::All).await?,
             (DeadAct::Retry, ticket) => {
                 let order = self.order_of(&doc, ticket).await?;
+                // One that waits for its attempt was retried by this request, made before.
+                if order.state.is_terminal() {
+                    return Err(not_dead());
+                }
                 self.retry(&doc, Which::Places(vec![order.place])).await?
             }
             (DeadAct::Refuse, "all") => self.refuse_all(&doc, force).await?,
@@ -92,9 +100,7 @@ impl Admin {
             return Ok(tally.document());
         }
         match self.refused(doc, order, force).await? {
-            DeadRefused::NotDead => {
-                Err(Problem::new("not_dead", "the order is not dead any more: read its timeline"))
-            }
+            DeadRefused::NotDead => Err(not_dead()),
             DeadRefused::NeedsForce => Err(Problem::new(
                 "needs_force",
                 "the store cannot void, so it may still take the order: give {\"force\":true} to refuse it \
