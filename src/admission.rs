@@ -10,6 +10,8 @@
 mod buckets;
 mod limits;
 
+use std::time::Duration;
+
 pub use buckets::{Bucket, KeyedBuckets, Limit, Limited};
 pub use limits::{Config, Limits};
 
@@ -43,8 +45,11 @@ pub enum Refusal {
     Stopping,
     /// 503: an operator stopped the intake.
     Paused,
-    /// 503: the gateway's or the sale's bucket is empty.
-    Overloaded(Limited),
+    /// 503: the gateway's or the sale's bucket is empty for so long, or too many are on their way to the ledger.
+    Overloaded {
+        /// How long, if it is known.
+        wait: Duration,
+    },
     /// 409.
     SoldOut,
     /// 409: more in one order than a buyer may have.
@@ -52,13 +57,13 @@ pub enum Refusal {
 }
 
 /// Refuses by the head alone, in the order of DESIGN section 3. `permit` takes from the buckets of the gateway
-/// and the sale; it is asked only of calls that nothing before it refuses.
+/// and the sale, or says how long there is none; it is asked only of calls that nothing before it refuses.
 ///
 /// # Errors
 /// The first refusal that applies.
 pub fn by_head(
     glance: &Glance,
-    permit: impl FnOnce() -> Result<(), Limited>,
+    permit: impl FnOnce() -> Result<(), Duration>,
 ) -> Result<(), Refusal> {
     if glance.holder {
         return Ok(());
@@ -74,7 +79,7 @@ pub fn by_head(
     if glance.intake == Intake::Paused {
         return Err(Refusal::Paused);
     }
-    permit().map_err(Refusal::Overloaded)?;
+    permit().map_err(|wait| Refusal::Overloaded { wait })?;
     if glance.sold_out && glance.intake == Intake::Open {
         return Err(Refusal::SoldOut);
     }
@@ -103,7 +108,6 @@ pub fn by_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sale::Rate;
 
     const OPEN: Glance = Glance {
         holder: false,
@@ -138,11 +142,10 @@ mod tests {
 
     #[test]
     fn a_permit_is_asked_after_the_phases_and_before_the_latch() {
-        let limit = Limit::new(Rate::per_second(1), 1).unwrap();
-        let limited = Limited { policy: "sale", limit, wait: std::time::Duration::ZERO };
-        let refused = Err(Refusal::Overloaded(limited));
-        assert_eq!(by_head(&OPEN, || Err(limited)), refused);
-        assert_eq!(by_head(&Glance { sold_out: true, ..OPEN }, || Err(limited)), refused);
+        let wait = Duration::from_millis(7);
+        let refused = Err(Refusal::Overloaded { wait });
+        assert_eq!(by_head(&OPEN, || Err(wait)), refused);
+        assert_eq!(by_head(&Glance { sold_out: true, ..OPEN }, || Err(wait)), refused);
         for intake in [LATER, Intake::Closed, Intake::Paused] {
             let early = by_head(&Glance { intake, ..OPEN }, || panic!("no permit is taken"));
             assert!(early.is_err(), "{intake:?}");

@@ -146,6 +146,7 @@ async fn prepare(
 ) -> Result<bool, StartError> {
     let (ledger, keyring) = (&engines.ledger, &engines.keyring);
     sales::write_drain(settings, ledger).await?;
-    sales::make(&settings.sales, ledger, keyring).await?;
+    let warnings = sales::make(&settings.sales, ledger, keyring).await?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     if first_run { sales::first_run(ledger, keyring).await } else { Ok(false) }
 }

@@ -324,17 +324,26 @@ impl Process {
     pub(super) async fn stop(self) {
         self.leaving.store(true, Ordering::Relaxed);
         self.work.handle.pull();
-        if tokio::time::timeout(self.stop_max, self.work.tasks.ended()).await.is_err() {
+        let end = tokio::time::Instant::now() + self.stop_max;
+        // What is left then is for the ledger's last commit and the operators' last answers.
+        let for_work = self.stop_max * 9 / 10;
+        if tokio::time::timeout(for_work, self.work.tasks.ended()).await.is_err() {
             tracing::warn!(
-                after = ?self.stop_max,
+                after = ?for_work,
                 "not everything ended in time: what is still at the store comes back when its lease ends"
             );
         }
         let embedded = Arc::clone(&self.engines.embedded);
         // Blocks until the last commit is on disk.
-        let _ = tokio::task::spawn_blocking(move || embedded.close()).await;
+        let closing = tokio::task::spawn_blocking(move || embedded.close());
+        if tokio::time::timeout_at(end, closing).await.is_err() {
+            tracing::warn!(
+                "the disk does not take the ledger's last commit: it ends as if it were killed"
+            );
+        }
         self.control.handle.pull();
-        let _ = tokio::time::timeout(LAST_ANSWERS, self.control.tasks.ended()).await;
+        let last = end.min(tokio::time::Instant::now() + LAST_ANSWERS);
+        let _ = tokio::time::timeout_at(last, self.control.tasks.ended()).await;
         tracing::info!("stopped");
     }
 }

@@ -119,10 +119,10 @@ impl Reloader {
         if !restart.is_empty() {
             return Err(OperationFault::RestartNeeded(restart.join(", ")));
         }
-        self.in_ledger(&new).await?;
+        let mut warnings = self.in_ledger(&new).await?;
         self.in_memory(&new);
         *in_force = new;
-        let warnings = findings.iter().map(Finding::one_line).collect::<Vec<_>>();
+        warnings.extend(findings.iter().map(Finding::one_line));
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Reloaded { changed, warnings })
     }
@@ -136,23 +136,24 @@ impl Reloader {
         read.ok_or_else(|| OperationFault::BadSettings(text.to_owned()))
     }
 
-    /// What the ledger must take: new sales, the drain's rate.
-    async fn in_ledger(&self, new: &Settings) -> Result<(), OperationFault> {
+    /// What the ledger must take: the drain's rate, new sales. Answers what of it is not in force.
+    async fn in_ledger(&self, new: &Settings) -> Result<Vec<String>, OperationFault> {
         let live = &self.live;
         if let Some(key) = new.ticket_keys.iter().find(|key| live.keyring.clashes(key)) {
             let text = format!("tickets.key_files: key {} is there with another secret", key.id);
             return Err(OperationFault::BadSettings(text));
         }
-        sales::make(&new.sales, &live.ledger, &live.keyring).await.map_err(refused)?;
-        sales::write_drain(new, &live.ledger).await.map_err(refused)
+        // A key that no sale uses changes nothing: it may stay when the ledger then takes no more.
+        for key in &new.ticket_keys {
+            live.keyring.add(key.clone()).expect("looked at before: no key has its id");
+        }
+        sales::write_drain(new, &live.ledger).await.map_err(refused)?;
+        sales::make(&new.sales, &live.ledger, &live.keyring).await.map_err(refused)
     }
 
     /// What cannot fail.
     fn in_memory(&self, new: &Settings) {
         let live = &self.live;
-        for key in &new.ticket_keys {
-            live.keyring.add(key.clone()).expect("looked at before: no key has its id");
-        }
         live.verbosity.set(new.log.level);
         live.access.store(Arc::new(new.admin_access.clone()));
         live.retention.store(Arc::new(new.retention));

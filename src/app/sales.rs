@@ -38,7 +38,7 @@ pub(super) async fn write_drain(
 }
 
 /// Makes the sales that the ledger does not have. A sale that is there and differs stays as it is: the ledger
-/// owns it, and the difference is a warning.
+/// owns it, and the difference is a warning. Answers the warnings.
 ///
 /// # Errors
 /// When the ledger cannot be asked, or refuses the terms of a new sale.
@@ -46,18 +46,31 @@ pub(super) async fn make(
     sales: &[ConfiguredSale],
     ledger: &SharedLedger,
     keyring: &Keyring,
-) -> Result<(), StartError> {
+) -> Result<Vec<String>, StartError> {
+    let mut warnings = Vec::new();
+    let mut made: Vec<&str> = Vec::new();
     for sale in sales {
-        match put(sale, ledger, keyring).await? {
-            Changed::Created(_) => tracing::info!(sale = %sale.name, "sale made"),
-            Changed::Sale(doc) if doc.purged => {
-                tracing::warn!(sale = %sale.name, "the sale was purged and is not made again");
+        let name = &sale.name;
+        let changed = put(sale, ledger, keyring).await.map_err(|error| match made.as_slice() {
+            [] => error,
+            made => {
+                let message =
+                    format!("{}; the [[sale]] {} was made", error.message, made.join(", "));
+                StartError { message, ..error }
             }
-            Changed::Sale(doc) if differs(&sale.terms, &doc.terms) => tracing::warn!(
-                sale = %sale.name,
-                "the sale's terms in the ledger differ from [[sale]]; the ledger's are in force: \
+        })?;
+        match changed {
+            Changed::Created(_) => {
+                tracing::info!(sale = %name, "sale made");
+                made.push(name.as_str());
+            }
+            Changed::Sale(doc) if doc.purged => {
+                warnings.push(format!("[[sale]] `{name}` was purged and is not made again"));
+            }
+            Changed::Sale(doc) if differs(&sale.terms, &doc.terms) => warnings.push(format!(
+                "[[sale]] `{name}` differs from its terms in the ledger, which are in force: \
                  `forebay sale show` shows them, `forebay sale put` changes them"
-            ),
+            )),
             Changed::Conflict { detail, .. } => {
                 let message = format!("[[sale]] `{}`: {detail}", sale.name);
                 return Err(StartError::config(message));
@@ -65,7 +78,7 @@ pub(super) async fn make(
             _ => {}
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Whether terms of a file and terms in force say different things. Items that were added later are no

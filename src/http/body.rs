@@ -63,11 +63,15 @@ pub(super) async fn read(
 /// Throws the body away of a request that is answered by its head. The answer does not wait for it: what is
 /// still on its way is read behind the answer, if it is little enough; else the connection ends with the answer.
 pub(super) fn discard(head: &Parts, body: Incoming, arrival: &Arrival) {
-    // One that came whole is thrown away by hyper. One that the client asks leave for is not sent any more.
-    if arrival.is_complete() || head.headers.contains_key(EXPECT) {
+    // One that came whole in one piece is thrown away by hyper. One that the client asks leave for is not sent any
+    // more.
+    let chunked = body.size_hint().exact().is_none();
+    if head.headers.contains_key(EXPECT) || (arrival.is_complete() && !chunked) {
         return;
     }
-    if body.size_hint().upper().is_some_and(|length| length <= DRAIN_MAX as u64) {
+    if arrival.is_complete()
+        || body.size_hint().upper().is_some_and(|length| length <= DRAIN_MAX as u64)
+    {
         arrival.drains();
         tokio::spawn(drain(body));
     }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::net::TcpListener;
@@ -147,7 +147,7 @@ impl Gateway {
 
     /// Serves buyers on the current thread's runtime until the stop, and finishes what is in flight.
     pub async fn run(self: Arc<Self>, listener: TcpListener, bounds: Bounds) {
-        let lane = Lane::new(Arc::clone(&self.parts.ledger));
+        let lane = Lane::new(Arc::clone(&self));
         let carrying = tokio::spawn(Arc::clone(&lane).run());
         let room = Room::new(Arc::clone(&self.parts.clock));
         let calling = tokio::spawn(Arc::clone(&room).run(Arc::clone(&self)));
@@ -397,19 +397,18 @@ impl Caller {
 
     fn ready(&self) -> Answer {
         let parts = &self.gateway.parts;
-        let (mut worst, checks) = parts.readiness.checks();
-        let mut listed: Vec<_> = checks
+        let (worst, checks) = parts.readiness.checks();
+        let listed: Vec<_> = checks
             .iter()
             .map(|check| serde_json::json!({"name": check.name, "status": check.status.name(), "reason": check.reason}))
             .collect();
-        if parts.stop.is_pulled() {
-            worst = CheckStatus::Unready;
-            listed.push(
-                serde_json::json!({"name": "process", "status": "unready", "reason": "stopping"}),
-            );
-        }
         let unready = worst == CheckStatus::Unready;
         let status = if unready { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-        json(status, serde_json::json!({"status": worst.name(), "checks": listed}).to_string())
+        let document = serde_json::json!({"status": worst.name(), "checks": listed});
+        let mut answer = json(status, document.to_string());
+        if unready {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(self.gateway.spread(1)));
+        }
+        answer
     }
 }

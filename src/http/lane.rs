@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::ledger::{Fault, Reserve, Reserved, SharedLedger};
+use super::gateway::Gateway;
+use crate::ledger::{Fault, Reserve, Reserved};
 
 type Reply = oneshot::Sender<Result<Reserved, Fault>>;
 
@@ -20,7 +21,7 @@ pub(super) const ON_THE_WAY_MAX: usize = if cfg!(test) { 16 } else { 4_096 };
 /// The way of one thread's order calls to the ledger.
 #[derive(Debug)]
 pub(super) struct Lane {
-    ledger: SharedLedger,
+    gateway: Arc<Gateway>,
     /// Filled by requests, emptied by [`Self::run`]; both on one thread, so it is never contended.
     waiting: Mutex<Waiting>,
     work: Notify,
@@ -35,13 +36,9 @@ struct Waiting {
 }
 
 impl Lane {
-    pub(super) fn new(ledger: SharedLedger) -> Arc<Self> {
-        Arc::new(Self {
-            ledger,
-            waiting: Mutex::default(),
-            work: Notify::new(),
-            on_the_way: AtomicUsize::new(0),
-        })
+    pub(super) fn new(gateway: Arc<Gateway>) -> Arc<Self> {
+        let (waiting, work, on_the_way) = (Mutex::default(), Notify::new(), AtomicUsize::new(0));
+        Arc::new(Self { gateway, waiting, work, on_the_way })
     }
 
     /// So much is on its way that newcomers are not let in.
@@ -91,18 +88,33 @@ impl Lane {
         let lane = Arc::clone(self);
         tokio::spawn(async move {
             let _back = Back { lane: &lane, orders: orders.len() };
-            let answers = lane.ledger.reserve(orders).await;
-            // A buyer who went away needs no answer; his order stands, and his key finds it.
-            match answers {
-                Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
-                    let _ = reply.send(Ok(answer));
-                }),
-                Err(fault) => replies.into_iter().for_each(|reply| {
-                    let _ = reply.send(Err(fault.clone()));
-                }),
+            let parts = &lane.gateway.parts;
+            let deadline = parts.config.load().order_deadline.0;
+            let call = parts.ledger.reserve(orders);
+            tokio::pin!(call);
+            // One timer for the whole batch. What is late goes on, and its room is taken until it is back.
+            match tokio::time::timeout(deadline, &mut call).await {
+                Ok(answers) => tell(replies, answers),
+                Err(_) => {
+                    let late = "the ledger has not answered within [public] order_deadline";
+                    tell(replies, Err(Fault::in_doubt(late)));
+                    let _ = call.await;
+                }
             }
         });
         true
+    }
+}
+
+/// A buyer who went away needs no answer; his order stands, and his key finds it.
+fn tell(replies: Vec<Reply>, answers: Result<Vec<Reserved>, Fault>) {
+    match answers {
+        Ok(answers) => replies.into_iter().zip(answers).for_each(|(reply, answer)| {
+            let _ = reply.send(Ok(answer));
+        }),
+        Err(fault) => replies.into_iter().for_each(|reply| {
+            let _ = reply.send(Err(fault.clone()));
+        }),
     }
 }
 

@@ -102,11 +102,14 @@ impl Caller {
         let holder = sale.is_holder(buyer_hash);
         let glance = self.glance(&sale, holder);
         // The sale's own first: one that is flooded takes nothing from the others.
-        let permit = || sale.terms().permit().and_then(|()| parts.limits.gateway());
+        let permit = || {
+            if self.lane.is_full() {
+                return Err(Duration::ZERO);
+            }
+            let taken = sale.terms().permit().and_then(|()| parts.limits.gateway());
+            taken.map_err(|limited| limited.wait)
+        };
         admission::by_head(&glance, permit).map_err(|refusal| self.refused(refusal))?;
-        if !holder && self.lane.is_full() {
-            return Err(self.overloaded(Duration::ZERO));
-        }
         let key = key.unwrap_or_else(|| Cow::Owned(self.own_key().into_bytes()));
         Ok(Head { sale, buyer, buyer_hash, holder, key })
     }
@@ -137,7 +140,7 @@ impl Caller {
             Refusal::Closed => Problem::Closed,
             Refusal::Stopping => self.gateway.stopping(),
             Refusal::Paused => self.gateway.paused(),
-            Refusal::Overloaded(limited) => self.overloaded(limited.wait),
+            Refusal::Overloaded { wait } => self.overloaded(wait),
             Refusal::SoldOut => Problem::SoldOut,
             Refusal::AboveLimit => Problem::LimitReached { ticket: None },
         }

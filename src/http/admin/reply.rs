@@ -140,7 +140,7 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         match fault.kind {
             FaultKind::Unavailable | FaultKind::Corrupt => {
-                Self::new("ledger_unavailable", format!("nothing was changed: {fault}"))
+                Self::new("ledger_unavailable", format!("the ledger did not take it: {fault}"))
             }
             FaultKind::InDoubt => {
                 Self::new("in_doubt", format!("make the same request again: {fault}"))

@@ -16,6 +16,8 @@ use crate::http::config::Timeouts;
 
 const TICK_MIN: Duration = Duration::from_millis(5);
 const TICK_MAX: Duration = Duration::from_millis(250);
+/// A tick is this part of the shortest limit at the start.
+const TICKS_MIN: u32 = 20;
 /// A body may take this long however little of it comes …
 const BODY_GRACE: Duration = Duration::from_secs(5);
 /// … and a second longer for each of so many bytes that have come.
@@ -39,12 +41,17 @@ impl Limits {
             let ticks = time.as_nanos() / tick.as_nanos().max(1);
             u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
         };
+        // One that became short by a reload is not cut by a tick that was made for longer ones.
+        let limit = |time: Duration| match ticks(time) {
+            few @ ..TICKS_MIN => few + 1,
+            enough => enough,
+        };
         Self {
-            first_byte: ticks(timeouts.first_byte.0),
-            headers: ticks(timeouts.headers.0),
-            idle: ticks(timeouts.idle.0),
-            write: ticks(timeouts.write.0),
-            body: ticks(timeouts.body.0),
+            first_byte: limit(timeouts.first_byte.0),
+            headers: limit(timeouts.headers.0),
+            idle: limit(timeouts.idle.0),
+            write: limit(timeouts.write.0),
+            body: limit(timeouts.body.0),
             body_grace: ticks(BODY_GRACE),
             second: ticks(Duration::from_secs(1)),
         }
@@ -74,7 +81,7 @@ impl Keeper {
         let first = timeouts.load();
         let all = [first.first_byte, first.headers, first.body, first.idle, first.write];
         let shortest = all.iter().map(|span| span.0).min().unwrap_or(TICK_MAX);
-        let tick = (shortest / 20).clamp(TICK_MIN, TICK_MAX);
+        let tick = (shortest / TICKS_MIN).clamp(TICK_MIN, TICK_MAX);
         Arc::new(Self {
             tick,
             timeouts,

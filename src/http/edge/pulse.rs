@@ -47,6 +47,8 @@ pub(super) struct Pulse {
     answering: AtomicBool,
     /// A request whose sender may have closed his side already is still answered.
     patient: AtomicBool,
+    /// The client has closed his side behind the last request that is known of.
+    half_closed: AtomicBool,
     /// Somebody throws the rest of a body away.
     draining: AtomicBool,
     end: AtomicU8,
@@ -71,6 +73,7 @@ impl Pulse {
             calls: AtomicU32::new(0),
             answering: AtomicBool::new(false),
             patient: AtomicBool::new(false),
+            half_closed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             end: AtomicU8::new(0),
             over: AtomicBool::new(false),
@@ -107,6 +110,10 @@ impl Pulse {
         self.answering.store(true, Relaxed);
         self.patient.store(patient, Relaxed);
         self.draining.store(false, Relaxed);
+        if self.reading.load(Relaxed) == Reading::Body as u8 {
+            // Behind an earlier request nobody could read it.
+            self.since.store(self.keeper.now(), Relaxed);
+        }
         let fault = match calls.wrapping_sub(self.heads.load(Relaxed)) {
             // Only the last head that was read can have one: nothing is read after it.
             0 => Fault::of(self.fault.load(Relaxed)),
@@ -135,6 +142,16 @@ impl Pulse {
     /// Whether the client closing his side means nothing yet.
     pub(super) fn is_patient(&self) -> bool {
         self.answering.load(Relaxed) && self.patient.load(Relaxed) && self.is_complete()
+    }
+
+    /// The client sends nothing more: the wire has read that, and keeps it from hyper.
+    pub(super) fn half_closes(&self) {
+        self.half_closed.store(true, Relaxed);
+    }
+
+    /// Whether the present request is the last one, since the client sends nothing more.
+    pub(super) fn is_last(&self) -> bool {
+        self.half_closed.load(Relaxed) && self.heads.load(Relaxed) == self.calls.load(Relaxed)
     }
 
     /// Whether the request that the service has came whole.
@@ -190,9 +207,13 @@ impl Pulse {
 
     /// Ends the connection if it takes longer than it may.
     pub(super) fn hold(&self, limits: &Limits, now: u32) {
-        if self.end.load(Relaxed) == 0
-            && let Some(end) = self.due(limits, now)
+        // Who sends his body too slowly may still refuse to read what he is told of it.
+        let end = self.end();
+        if matches!(end, None | Some(End::SlowBody))
+            && let Some(due) = self.due(limits, now)
+            && end != Some(due)
         {
+            let end = due;
             self.end.store(end as u8, Relaxed);
             self.wake();
         }

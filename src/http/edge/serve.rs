@@ -121,7 +121,8 @@ where
     }
     drop(door);
     keeper.clear();
-    finished(connections, bounds.timeouts.load().shutdown.0).await;
+    // The rest of the time is for those who wait for the listeners.
+    finished(connections, bounds.timeouts.load().shutdown.0 * 4 / 5).await;
 }
 
 async fn finished(mut connections: JoinSet<()>, within: Duration) {
@@ -160,8 +161,9 @@ where
     let Kept(pulse) = &kept;
     let (told, answer) = (Arc::clone(pulse), Arc::new(answer));
     let service = service_fn(move |request: Request<Incoming>| {
-        // An order that was sent whole is answered; a poll whose client is gone is not.
-        let arrival = told.called(request.method() == Method::POST);
+        // What changes something and was sent whole is answered; a poll whose client is gone is not.
+        let changes = request.method() == Method::POST || request.method() == Method::DELETE;
+        let arrival = told.called(changes);
         let chunked = request.body().size_hint().exact().is_none();
         let (pulse, answer) = (Arc::clone(&told), Arc::clone(&answer));
         // The answer's future is made where it stays: it is too large to be moved for nothing.
@@ -250,7 +252,7 @@ fn sent<B: Body>(mut response: Response<B>, pulse: Arc<Pulse>, chunked: bool) ->
     // hyper reads one piece of a body that nobody wants: a chunked one may have more of them.
     let refused = response.status().is_client_error() || response.status().is_server_error();
     let cut = !pulse.is_complete() && !pulse.is_draining();
-    if cut || (chunked && refused) || pulse.is_stopping() {
+    if cut || (chunked && refused) || pulse.is_stopping() || pulse.is_last() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let stream = response.body().size_hint().exact().is_none();

@@ -69,8 +69,9 @@ impl AsyncRead for Wire {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let fresh = buffer.filled().get(before..).unwrap_or_default();
         if fresh.is_empty() && buffer.remaining() > 0 && self.pulse.is_patient() {
-            // The client has sent all and closed his side; he may still read. hyper would give up the answer,
-            // and reads again when it is written.
+            // The client has sent all and closed his side; he may still read. hyper would give up the answer: it
+            // ends with the answer instead.
+            self.pulse.half_closes();
             return Poll::Pending;
         }
         self.framing.push(fresh);

@@ -47,6 +47,11 @@ impl Client {
         self.0.write_all(bytes.as_bytes()).await.unwrap();
     }
 
+    /// Closes its side; it still reads.
+    pub(super) async fn send_no_more(&mut self) {
+        self.0.get_mut().shutdown().await.unwrap();
+    }
+
     /// Sends a request with these lines in its head.
     pub(super) async fn ask(&mut self, method: &str, path: &str, lines: &str) {
         self.send(&format!("{method} {path} HTTP/1.1\r\nHost: shop\r\n{lines}\r\n")).await;

@@ -1,7 +1,10 @@
 //! More than the ledger takes, and faults of our own.
 
+use std::time::Duration;
+
 use super::rig::Rig;
 use crate::http::lane::ON_THE_WAY_MAX;
+use crate::units::Span;
 
 #[tokio::test]
 async fn beyond_what_is_on_its_way_newcomers_are_refused_and_others_are_served() {
@@ -39,4 +42,49 @@ async fn a_panic_is_answered_500_and_the_next_request_is_served() {
     let (head, document) = client.answer().await;
     assert_eq!((head.status, document["code"].as_str()), (500, Some("internal")), "{document}");
     assert_eq!(rig.document(&ticket).await["state"], "queued");
+}
+
+#[tokio::test]
+async fn who_has_closed_his_side_gets_his_answer_and_the_connection_ends_with_it() {
+    let rig = Rig::new().await;
+    let mut client = rig.ordering("one").await;
+    client.send_no_more().await;
+    let (head, document) = client.answer().await;
+    assert_eq!(head.status, 202, "{document}");
+    // Well before it is idle.
+    assert!(client.rest().await.is_empty());
+    let ticket = document["ticket"].as_str().unwrap();
+    let mut client = rig.client().await;
+    client.ask("DELETE", &format!("/v1/tickets/{ticket}"), "X-Buyer-Id: one\r\n").await;
+    client.send_no_more().await;
+    let (head, document) = client.answer().await;
+    assert_eq!(head.status, 200, "{document}");
+    assert!(client.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn two_orders_in_one_piece_are_both_answered_though_nothing_follows() {
+    let rig = Rig::new().await;
+    let mut client = rig.client().await;
+    for buyer in ["one", "two"] {
+        client.send(&Rig::order_of(buyer)).await;
+    }
+    client.send_no_more().await;
+    for _ in 0..2 {
+        let (head, document) = client.answer().await;
+        assert_eq!(head.status, 202, "{document}");
+    }
+    assert!(client.rest().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_ledger_that_takes_too_long_is_told_as_doubt_within_the_deadline() {
+    let rig = Rig::with(|public| public.order_deadline = Span(Duration::from_millis(200))).await;
+    let held = rig.ledger.hold_orders();
+    let mut client = rig.ordering("one").await;
+    rig.ledger.held(1).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let (head, document) = client.answer().await;
+    assert_eq!((head.status, document["code"].as_str()), (503, Some("in_doubt")), "{document}");
+    drop(held);
 }

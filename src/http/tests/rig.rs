@@ -122,14 +122,18 @@ impl Rig {
     /// Orders a phone, and has not heard the answer.
     pub(super) async fn ordering(&self, buyer: &str) -> Client {
         let mut client = self.client().await;
-        let body = r#"{"lines":[{"sku":"phone","quantity":1}]}"#;
-        let lines = format!(
-            "X-Buyer-Id: {buyer}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        );
-        client.ask("POST", "/v1/sales/sale/orders", &lines).await;
-        client.send(body).await;
+        client.send(&Self::order_of(buyer)).await;
         client
+    }
+
+    /// The bytes of such an order.
+    pub(super) fn order_of(buyer: &str) -> String {
+        let body = r#"{"lines":[{"sku":"phone","quantity":1}]}"#;
+        let length = body.len();
+        format!(
+            "POST /v1/sales/sale/orders HTTP/1.1\r\nHost: shop\r\nX-Buyer-Id: {buyer}\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
     }
 
     pub(super) async fn get(&self, path: &str) -> (u16, Value) {
