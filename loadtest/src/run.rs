@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::admin::Admin;
@@ -145,6 +146,7 @@ impl Scenario {
             patience: Duration::from_secs_f64(self.patience),
             late_after: Duration::from_secs_f64(self.late_after_ms / 1_000.0),
         };
+        self.reach(&drive).await?;
         let admin = self.admin().await?;
         let history = shared(History::default());
         let orders = self.buyers.saturating_mul(self.orders_each);
@@ -156,8 +158,32 @@ impl Scenario {
         }
         let evidence = self.evidence(admin.as_ref()).await?;
         let judgement = judge(&look(&history), &crowd, &evidence);
-        let missed = self.missed(&look(&history), &driven, orders);
+        let mut missed = self.missed(&look(&history), &driven, orders);
+        missed.extend(self.mistaken(&judgement));
         Ok(Done { history, driven, judgement, missed })
+    }
+
+    /// Where nobody listens from the beginning there is nothing to wait for.
+    async fn reach(&self, drive: &Drive) -> anyhow::Result<()> {
+        timeout(drive.patience, TcpStream::connect(drive.target.address))
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .with_context(|| anyhow!("{} cannot be reached", self.target))?;
+        Ok(())
+    }
+
+    /// Refusals that a wrong option has brought: such a run measured nothing.
+    fn mistaken(&self, judgement: &Judgement) -> Vec<String> {
+        let options = [
+            ("unknown_sale", format!("--sale {}", self.sale)),
+            ("unknown_sku", format!("--sku {}", self.sku)),
+            ("bad_quantity", format!("--quantity {}", self.quantity)),
+        ];
+        let told = options.into_iter().filter_map(|(code, option)| {
+            let orders = judgement.refused.get(code)?;
+            Some(format!("{orders} orders were refused `{code}`: see {option}"))
+        });
+        told.collect()
     }
 
     async fn admin(&self) -> anyhow::Result<Option<Admin>> {

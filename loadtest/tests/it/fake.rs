@@ -100,6 +100,7 @@ async fn answer(
         (&Method::GET, "/admin/v1/sales/demo") => Ok(reply(200, &model.sale())),
         (&Method::GET, "/admin/v1/sales/demo/tickets") => Ok(text(200, model.export(), false)),
         (&Method::GET, "/admin/v1/verify") => Ok(reply(200, &json!({"ok": true, "findings": []}))),
+        (&Method::POST, _) => Ok(reply(404, &json!({"code": "unknown_sale"}))),
         _ => Ok(reply(404, &json!({"code": "not_found"}))),
     }
 }

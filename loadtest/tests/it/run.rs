@@ -106,9 +106,20 @@ async fn thresholds_fail_the_run_and_nothing_else() {
 #[tokio::test]
 async fn a_gateway_that_is_away_fails_the_run() {
     let nobody = forebay_loadtest::gateway::free_address().unwrap();
-    let line = format!("run --target http://{nobody} --buyers 3 --patience 0.1");
+    let line = format!("run --target http://{nobody} --buyers 3");
+    let error = Line::parse_from(line.split_whitespace()).scenario.run().await.unwrap_err();
+    let said = format!("{error:#}");
+    assert!(said.contains(&format!("http://{nobody} cannot be reached: ")), "{said}");
+    assert!(said.contains("refused"), "{said}");
+}
+
+#[tokio::test]
+async fn a_sale_that_nobody_knows_fails_the_run() {
+    let address = fake::start(20, Fault::None).await;
+    let line = format!("run --target http://{address} --sale nope --buyers 3");
     let done = Line::parse_from(line.split_whitespace()).scenario.run().await.unwrap();
-    assert_eq!((done.driven.sends, done.ended()), (0, Ended::ThresholdFailed));
+    assert_eq!(done.missed, ["3 orders were refused `unknown_sale`: see --sale nope"]);
+    assert_eq!(done.ended(), Ended::ThresholdFailed);
 }
 
 #[tokio::test]
