@@ -25,6 +25,7 @@ use super::source::Source;
 use crate::admission;
 use crate::drain;
 use crate::http::admin::Access;
+use crate::http::admin::BadTokens;
 use crate::http::admin::Tokens;
 use crate::http::config::AdminListener;
 use crate::http::config::Public;
@@ -149,7 +150,10 @@ impl Relations<'_, '_, '_> {
                     Some(tokens)
                 }
                 Err(error) => {
-                    let message = format!("{}: {error}", file.display());
+                    let message = match error {
+                        BadTokens::Unreadable { .. } => error.to_string(),
+                        _ => format!("{}: {error}", file.display()),
+                    };
                     self.findings.add(Finding::error(self.at("admin.token_file"), message));
                     return None;
                 }

@@ -25,8 +25,8 @@ const NOT_SETTINGS: [&str; 3] = ["FOREBAY_CONFIG", "FOREBAY_ADMIN_URL", "FOREBAY
 /// Variables with this prefix belong to tests.
 const TESTS: &str = "FOREBAY_TEST_";
 
-/// Takes `FOREBAY_SECTION__KEY` variables. One that names no key is a warning: it may be meant for a newer or
-/// an older version, and a typo must be seen.
+/// Takes `FOREBAY_SECTION__KEY` variables. One of this form that names no key is refused like an unknown key of the
+/// file. Of another form it is a warning: it may be meant for something else (`FOREBAY_PORT` of an orchestrator).
 pub(super) fn variables<'t>(
     variables: &'t [(String, String)],
     reading: &mut Reading<'t>,
@@ -45,7 +45,12 @@ pub(super) fn variables<'t>(
         } else {
             let hint = known::meant_by(&path, &keys)
                 .unwrap_or_else(|| "a key of a section is written FOREBAY_SECTION__KEY".to_owned());
-            findings.add(Finding::warning(at, format!("names no setting: {hint}")));
+            let message = format!("names no setting: {hint}");
+            findings.add(if rest.contains("__") {
+                Finding::error(at, message)
+            } else {
+                Finding::warning(at, message)
+            });
         }
     }
 }
@@ -65,7 +70,8 @@ pub(super) fn flags<'t>(sets: &'t [String], reading: &mut Reading<'t>, findings:
         if keys.iter().any(|key| key == path) || not_built::key(path).is_some() {
             one(path, text, at, Origin::Flag(flag), reading, findings);
         } else {
-            let hint = known::meant_by(path, &keys).unwrap_or_default();
+            let hint = known::meant_by(path, &keys)
+                .unwrap_or_else(|| "`forebay config default` shows every key".to_owned());
             findings.add(Finding::error(at, format!("names no setting: {hint}")));
         }
     }

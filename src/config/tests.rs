@@ -126,16 +126,18 @@ fn each_mistake_is_found_where_it_stands() {
 fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let loaded = load_all(
         "[retention]\ntickets = 7\nsalles = \"1d\"\n[log]\nlevel = = 3\n[shop]\nurl = 1\n",
-        &[("FOREBAY_LOG__FORMAT", "xml"), ("FOREBAY_LOG__FROMAT", "json")],
-        &["log.level=7"],
+        &[("FOREBAY_LOG__FORMAT", "xml"), ("FOREBAY_LOG__FROMAT", "json"), ("FOREBAY_PORT", "1")],
+        &["log.level=7", "a.b=1"],
     );
     let lines: Vec<usize> = placed(&loaded).iter().map(|(line, _, _)| *line).collect();
     assert_eq!(lines, [2, 3, 5, 6], "{:#?}", loaded.findings);
     let rest: Vec<String> = loaded.findings[4..].iter().map(ToString::to_string).collect();
-    assert_eq!(rest.len(), 3, "{rest:#?}");
+    assert_eq!(rest.len(), 5, "{rest:#?}");
     assert!(rest[0].starts_with("error: FOREBAY_LOG__FORMAT: unknown variant `xml`"), "{rest:?}");
-    assert!(rest[1].starts_with("error: --set log.level: unknown variant `7`"), "{rest:?}");
-    assert!(rest[2].starts_with("warning: FOREBAY_LOG__FROMAT: names no setting"), "{rest:?}");
+    assert!(rest[1].starts_with("error: FOREBAY_LOG__FROMAT: names no setting: did"), "{rest:?}");
+    assert!(rest[2].starts_with("error: --set log.level: unknown variant `7`"), "{rest:?}");
+    assert!(rest[3].starts_with("error: --set a.b: names no setting: `forebay config"), "{rest:?}");
+    assert!(rest[4].starts_with("warning: FOREBAY_PORT: names no setting: a key"), "{rest:?}");
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn keys_that_clash_are_told_together() {
         ("[admin]\nlisten = \"127.0.0.1:8080\"\n", 2, &["public.listen", "admin.listen"]),
         ("[public]\nlisten = \"127.0.0.1:9180\"\n", 2, &["public.listen", "admin.listen"]),
         ("[admin]\nlisten = \"0.0.0.0:9180\"\n", 2, &["token_file"]),
-        ("[admin]\ntoken_file = \"/nowhere/tokens\"\n", 2, &["/nowhere/tokens"]),
+        ("[admin]\ntoken_file = \"/nowhere/tokens\"\n", 2, &["/nowhere/tokens: No such file"]),
         ("[tickets]\nkey_files = [\"/nowhere/key\"]\n", 2, &["/nowhere/key"]),
         ("[drain]\nrate = \"0/s\"\n", 2, &["0 is refused"]),
         ("[drain]\nrate = 200\n", 2, &["a rate is written like"]),
@@ -401,4 +403,11 @@ fn variables_of_tests_and_of_the_command_line_are_no_settings() {
     let names = ["FOREBAY_CONFIG", "FOREBAY_TEST_SEED", "FOREBAY_ADMIN_URL", "FOREBAY_TOKEN_FILE"];
     let variables: Vec<(&str, &str)> = names.iter().map(|name| (*name, "x")).collect();
     assert_eq!(load_all("", &variables, &[]).findings, []);
+}
+
+#[test]
+fn a_token_file_that_is_not_there_is_named_once() {
+    let loaded = load_text("[admin]\ntoken_file = \"/nowhere/tokens\"\n");
+    let message = &loaded.findings[0].message;
+    assert_eq!(message.matches("/nowhere/tokens").count(), 1, "{message}");
 }
