@@ -11,6 +11,7 @@ mod output;
 mod sale;
 mod serve;
 mod ticket;
+mod values;
 mod verify;
 
 use std::ffi::OsString;

@@ -96,9 +96,21 @@ macro_rules! text_form {
 text_form!(Span);
 text_form!(Size);
 
+/// So many of a thing in words: `1 mistake`, `2 mistakes`.
+pub fn counted(count: impl fmt::Display, thing: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_one() {
+        assert_eq!([counted(0, "thing"), counted(1, "thing")], ["0 things", "1 thing"]);
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

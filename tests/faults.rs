@@ -9,6 +9,8 @@
 mod away;
 #[path = "faults/clock.rs"]
 mod clock;
+#[path = "faults/command.rs"]
+mod command;
 #[path = "faults/damage.rs"]
 mod damage;
 #[path = "faults/descriptors.rs"]

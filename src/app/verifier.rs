@@ -79,7 +79,14 @@ fn fault(error: VerifyError) -> OperationFault {
 pub fn verify_offline(settings: &Settings) -> Result<Report, StartError> {
     let (Engine::Embedded, StoreKind::Simulated) = (settings.ledger.engine, settings.store.kind);
     let keyring = engines::keyring(settings)?;
-    let ledger = offline::read(&settings.ledger.embedded.directory, &keyring)
+    let directory = &settings.ledger.embedded.directory;
+    if !directory.join("lock").exists() {
+        return Err(StartError::runtime(format!(
+            "there is no ledger at {}: see [ledger.embedded] directory or --config",
+            directory.display()
+        )));
+    }
+    let ledger = offline::read(directory, &keyring)
         .map_err(|error| StartError::runtime(format!("ledger: {error}")))?;
     let store = simulated::offline::read(&settings.store.simulated.directory)?;
     let torn_bytes = ledger.torn_bytes;

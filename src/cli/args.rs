@@ -1,5 +1,6 @@
 //! The command line, as it is written.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -7,6 +8,15 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+use super::values::BurstOrConfig;
+use super::values::Item;
+use super::values::RateOrConfig;
+use super::values::burst_or_config;
+use super::values::delta;
+use super::values::item;
+use super::values::rate_or_config;
+use super::values::ticket;
+use super::values::units;
 use crate::clock::Timestamp;
 use crate::sale::Rate;
 use crate::sale::SaleName;
@@ -21,6 +31,15 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 ok, 1 failure at run time, 2 usage, 3 configuration, 4 a dependency is unusable or
 cannot be reached, 5 an invariant is broken.";
+
+/// Where the admin API is if nothing else is said.
+const ADMIN_URL: &str = "http://127.0.0.1:9180";
+
+/// A variable that stands for an option; an empty one is as good as none. Read here and not by the parser, which
+/// would take it for an option that was given: one that clashes with others, or that a usage line must show.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
 
 /// A flash-sale gateway: takes the burst, answers exactly, drains at the rate the shop can bear.
 #[derive(Debug, Parser)]
@@ -83,12 +102,19 @@ pub(super) enum Command {
 /// Where settings come from.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Settings {
-    /// The settings file. None is read unless it is named.
-    #[arg(long, env = "FOREBAY_CONFIG", value_name = "FILE")]
+    /// The settings file; else the one that FOREBAY_CONFIG names; else none is read.
+    #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Overrides one setting; may be repeated.
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+impl Settings {
+    /// The file that is named, here or by the variable.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| variable("FOREBAY_CONFIG").map(PathBuf::from))
+    }
 }
 
 #[derive(Clone, Debug, Default, Args)]
@@ -113,12 +139,11 @@ pub(super) enum Role {
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// The settings file; else the one that FOREBAY_CONFIG names; else the defaults.
-    #[arg(env = "FOREBAY_CONFIG", value_name = "FILE")]
+    /// The settings file, the same as `--config FILE`.
+    #[arg(value_name = "FILE", conflicts_with = "config")]
     pub(super) file: Option<PathBuf>,
-    /// Overrides one setting; may be repeated.
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
-    pub(super) set: Vec<String>,
+    #[command(flatten)]
+    pub(super) settings: Settings,
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,20 +163,28 @@ pub(super) enum Config {
 /// How to reach the admin API.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Admin {
-    /// The admin listener.
-    #[arg(
-        long = "admin",
-        env = "FOREBAY_ADMIN_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9180"
-    )]
-    pub(super) url: String,
-    /// A file whose first line is `name:token` or a token.
-    #[arg(long, env = "FOREBAY_TOKEN_FILE", value_name = "FILE")]
-    pub(super) token_file: Option<PathBuf>,
+    /// The admin listener; else FOREBAY_ADMIN_URL; else `http://127.0.0.1:9180`.
+    #[arg(long = "admin", value_name = "URL")]
+    url: Option<String>,
+    /// A file whose first line is `name:token` or a token; else the one that FOREBAY_TOKEN_FILE names.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl Admin {
+    /// The listener's address.
+    pub(super) fn url(&self) -> String {
+        let named = || variable("FOREBAY_ADMIN_URL").map(|url| url.to_string_lossy().into_owned());
+        self.url.clone().or_else(named).unwrap_or_else(|| ADMIN_URL.to_owned())
+    }
+
+    /// The file with the token, if one is named.
+    pub(super) fn token_file(&self) -> Option<PathBuf> {
+        self.token_file.clone().or_else(|| variable("FOREBAY_TOKEN_FILE").map(PathBuf::from))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -201,7 +234,7 @@ pub(super) struct PutSale {
     #[arg(long, value_name = "TIME")]
     pub(super) closes_at: Option<Timestamp>,
     /// Units that one buyer may hold; no limit if left out.
-    #[arg(long = "limit", value_name = "UNITS")]
+    #[arg(long = "limit", value_name = "UNITS", value_parser = units)]
     pub(super) limit_per_buyer: Option<u64>,
     /// Order calls that each gateway lets through to the ledger, such as 5000/s.
     #[arg(long, value_name = "RATE")]
@@ -213,23 +246,6 @@ pub(super) struct PutSale {
     pub(super) admin: Admin,
 }
 
-/// An item of `sale put`.
-#[derive(Clone, Debug)]
-pub(super) struct Item {
-    pub(super) sku: Sku,
-    pub(super) stock: Option<u64>,
-}
-
-fn item(text: &str) -> Result<Item, String> {
-    let (sku, stock) = match text.split_once('=') {
-        Some((sku, stock)) => (sku, Some(stock)),
-        None => (text, None),
-    };
-    let sku = sku.parse().map_err(|error: crate::sale::BadName| error.to_string())?;
-    let stock = stock.map(|stock| stock.parse::<u64>().map_err(|error| format!("stock: {error}")));
-    Ok(Item { sku, stock: stock.transpose()? })
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Stock {
     /// The sale's name.
@@ -237,7 +253,7 @@ pub(super) struct Stock {
     /// The item.
     pub(super) sku: Sku,
     /// Units to add, or to cut when negative.
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_negative_numbers = true, value_parser = delta)]
     pub(super) delta: i64,
     /// A name for this change: made again under the same name, it has no second effect.
     #[arg(long, value_name = "NAME")]
@@ -255,16 +271,6 @@ pub(super) enum Ticket {
         #[command(flatten)]
         admin: Admin,
     },
-}
-
-/// Only what can be a part of a path; whether it is a ticket is the gateway's to say.
-fn ticket(text: &str) -> Result<String, &'static str> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("a ticket is at most 64 of A-Z, a-z, 0-9, - and _")
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -300,12 +306,8 @@ pub(super) enum Drain {
     Show(ShowDrain),
     /// Change the pace; it holds for all processes and outlives restarts.
     Set {
-        /// Such as 500/s, or `unlimited`, or `config` to go back to the file.
-        #[arg(long, value_name = "RATE", value_parser = rate_or_config, required_unless_present = "burst")]
-        rate: Option<RateOrConfig>,
-        /// The most attempts at one instant, or `config` to go back to the file.
-        #[arg(long, value_name = "N", value_parser = burst_or_config)]
-        burst: Option<BurstOrConfig>,
+        #[command(flatten)]
+        pace: Pace,
         #[command(flatten)]
         admin: Admin,
     },
@@ -315,32 +317,22 @@ pub(super) enum Drain {
     Resume(ShowDrain),
 }
 
+/// One of them, or both.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct Pace {
+    /// Such as 500/s, or `unlimited`, or `config` to go back to the file.
+    #[arg(long, value_name = "RATE", value_parser = rate_or_config)]
+    pub(super) rate: Option<RateOrConfig>,
+    /// The most attempts at one instant, or `config` to go back to the file.
+    #[arg(long, value_name = "N", value_parser = burst_or_config)]
+    pub(super) burst: Option<BurstOrConfig>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ShowDrain {
     #[command(flatten)]
     pub(super) admin: Admin,
-}
-
-/// A rate, or back to the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RateOrConfig(pub(super) Option<Rate>);
-
-/// A burst, or back to the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct BurstOrConfig(pub(super) Option<u32>);
-
-fn rate_or_config(text: &str) -> Result<RateOrConfig, String> {
-    match text {
-        "config" => Ok(RateOrConfig(None)),
-        _ => text.parse().map(|rate| RateOrConfig(Some(rate))).map_err(|error| format!("{error}")),
-    }
-}
-
-fn burst_or_config(text: &str) -> Result<BurstOrConfig, String> {
-    match text {
-        "config" => Ok(BurstOrConfig(None)),
-        _ => text.parse().map(|n| BurstOrConfig(Some(n))).map_err(|error| format!("{error}")),
-    }
 }
 
 #[derive(Debug, Args)]
@@ -353,8 +345,13 @@ pub(super) struct Doctor {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("config", |arg| arg.requires("offline")))]
+#[command(mut_arg("set", |arg| arg.requires("offline")))]
+#[command(mut_arg("url", |arg| arg.conflicts_with("offline")))]
+#[command(mut_arg("token_file", |arg| arg.conflicts_with("offline")))]
 pub(super) struct Verify {
-    /// Read the ledger's directory and the store with no gateway running; --config says where they are.
+    /// Read the ledger's directory and the store with no gateway running; --config says where they are. Without it
+    /// the gateway at --admin is asked, which has its settings itself.
     #[arg(long)]
     pub(super) offline: bool,
     #[command(flatten)]

@@ -24,14 +24,19 @@ use super::exit::Failure;
 /// How long a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
-/// How long an answer's head may take. Long: `verify` looks twice at what is under way.
-const ANSWER_MAX: Duration = Duration::from_secs(300);
+/// How long an answer's head may take, and how long its body may stand still.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// How long the head may take where every order is read first: `verify` looks twice at what is under way.
+const LONG_ANSWER_MAX: Duration = Duration::from_secs(300);
 
 /// Where the admin API is, and who asks.
 #[derive(Debug)]
 pub(super) struct Client {
     authority: String,
     token: Option<String>,
+    head_max: Duration,
+    gap_max: Duration,
 }
 
 /// An answer of the admin API that is no refusal.
@@ -49,9 +54,18 @@ impl Client {
     /// # Errors
     /// When the URL or the token file cannot be used.
     pub(super) fn new(admin: &args::Admin) -> Result<Self, Failure> {
-        let authority = authority(&admin.url)?;
-        let token = admin.token_file.as_deref().map(token).transpose()?;
-        Ok(Self { authority, token })
+        let authority = authority(&admin.url())?;
+        let token = admin.token_file().as_deref().map(token).transpose()?;
+        Ok(Self { authority, token, head_max: ANSWER_MAX, gap_max: ANSWER_MAX })
+    }
+
+    /// The client for an answer that takes long, of a gateway that was just seen to be alive.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(super) fn patient(self) -> Result<Self, Failure> {
+        self.stream(Method::GET, "/livez", None, |_| Ok(()))?;
+        Ok(Self { head_max: LONG_ANSWER_MAX, ..self })
     }
 
     /// Reads a document.
@@ -118,23 +132,24 @@ impl Client {
         // Its end shows in the answer's body.
         tokio::spawn(connection);
         let request = self.request(method, path, body)?;
-        let answer = tokio::time::timeout(ANSWER_MAX, sender.send_request(request))
+        let answer = tokio::time::timeout(self.head_max, sender.send_request(request))
             .await
-            .map_err(|_| self.away("it does not answer in time"))?
+            .map_err(|_| self.stuck(self.head_max))?
             .map_err(|error| self.away(&error.to_string()))?;
         let status = answer.status();
         let mut body = answer.into_body();
         if !status.is_success() {
-            return Err(refusal(status, body).await);
+            return Err(self.refusal(status, body).await);
         }
-        while let Some(frame) = body.frame().await {
+        loop {
+            let next = tokio::time::timeout(self.gap_max, body.frame()).await;
+            let Some(frame) = next.map_err(|_| self.stuck(self.gap_max))? else { return Ok(()) };
             let frame =
                 frame.map_err(|error| self.away(&format!("the answer broke off: {error}")))?;
             if let Some(bytes) = frame.data_ref() {
                 part(bytes)?;
             }
         }
-        Ok(())
     }
 
     fn request(
@@ -168,23 +183,53 @@ impl Client {
         Failure::new(Exit::Dependency, message)
     }
 
+    fn stuck(&self, waited: Duration) -> Failure {
+        let message = format!(
+            "the admin API at http://{} does not answer, for {} s now: see the log of the process there, and \
+             whether it is stopped. A change that was asked for may have been made",
+            self.authority,
+            waited.as_secs_f64()
+        );
+        Failure::new(Exit::Dependency, message)
+    }
+
     fn strange(&self) -> Failure {
         let message = format!("http://{} does not answer as Forebay does", self.authority);
         Failure::new(Exit::Failed, message)
     }
-}
 
-/// What a problem document says.
-async fn refusal(status: StatusCode, body: Incoming) -> Failure {
-    let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
-    let message = match (text("code"), text("detail")) {
-        ("", _) => format!("refused: {status}"),
-        (code, "") => format!("refused: {status}, {code}"),
-        (code, detail) => format!("refused: {code}: {detail}"),
-    };
-    Failure::new(Exit::Failed, message)
+    /// What a problem document says.
+    async fn refusal(&self, status: StatusCode, body: Incoming) -> Failure {
+        let Ok(body) = tokio::time::timeout(self.gap_max, body.collect()).await else {
+            return self.stuck(self.gap_max);
+        };
+        let bytes = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let problem: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = |key: &str| problem.get(key).and_then(Value::as_str).unwrap_or_default();
+        let message = match (status, text("code"), text("detail")) {
+            // Only paths and methods that the admin listener has are asked for.
+            (StatusCode::NOT_FOUND, "" | "not_found", _)
+            | (StatusCode::METHOD_NOT_ALLOWED, _, _) => format!(
+                "http://{} is not an admin listener: --admin takes the address of [admin] listen, which \
+                 `forebay serve` prints after `admin`",
+                self.authority
+            ),
+            (StatusCode::UNAUTHORIZED, _, _) => {
+                let wrong = if self.token.is_some() {
+                    "the token is not known there"
+                } else {
+                    "a token is needed"
+                };
+                format!(
+                    "refused: {wrong}: --token-file or FOREBAY_TOKEN_FILE names a file with one of its tokens"
+                )
+            }
+            (_, "", _) => format!("refused: {status}"),
+            (_, code, "") => format!("refused: {status}, {code}"),
+            (_, code, detail) => format!("refused: {code}: {detail}"),
+        };
+        Failure::new(Exit::Failed, message)
+    }
 }
 
 fn authority(url: &str) -> Result<String, Failure> {
@@ -215,7 +260,60 @@ fn token(path: &Path) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// What becomes of a request to a listener that answers so and then stands still.
+    fn asked(answer: &'static str) -> Failure {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let authority = listener.local_addr().unwrap().to_string();
+        let silent = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            // Until the client goes away.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let wait = Duration::from_millis(50);
+        let client = Client { authority, token: None, head_max: wait, gap_max: wait };
+        let failure = client.get("/admin/v1/sales").unwrap_err();
+        silent.join().unwrap();
+        failure
+    }
+
+    #[test]
+    fn a_gateway_that_stands_still_is_waited_for_so_long_and_no_longer() {
+        for answer in [
+            "",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{",
+            "HTTP/1.1 409 Conflict\r\nContent-Length: 9\r\n\r\n{",
+        ] {
+            let failure = asked(answer);
+            assert_eq!(failure.exit, Exit::Dependency, "{answer}");
+            assert!(failure.message.contains("does not answer"), "{answer}: {failure}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        for (answer, said) in [
+            (
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 20\r\n\r\n{\"code\":\"not_found\"}",
+                "is not an admin listener",
+            ),
+            ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "is not an admin listener"),
+            (
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 23\r\n\r\n{\"code\":\"unknown_sale\"}",
+                "unknown_sale",
+            ),
+            ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "FOREBAY_TOKEN_FILE"),
+        ] {
+            let failure = asked(answer);
+            assert_eq!(failure.exit, Exit::Failed, "{answer}");
+            assert!(failure.message.contains(said), "{answer}: {failure}");
+        }
+    }
 
     #[test]
     fn an_address_is_a_host_and_a_port() {

@@ -15,10 +15,11 @@ use crate::tools::doctor;
 use crate::tools::doctor::Cause;
 use crate::tools::doctor::Examination;
 use crate::tools::doctor::Grade;
+use crate::units::counted;
 
 pub(super) fn run(given: Doctor) -> Outcome {
     let clock: SharedClock = Arc::new(SystemClock::new());
-    let loaded = config::load(&check::inputs(given.settings.config, given.settings.set));
+    let loaded = config::load(&check::inputs(given.settings));
     let examination = doctor::examine(&loaded, &clock);
     if given.json {
         let json = serde_json::to_string(&examination)
@@ -65,8 +66,8 @@ fn told(examination: &Examination) -> String {
     let (failed, warned) = (count(Grade::Fail), count(Grade::Warn));
     text.push_str(&match (failed, warned) {
         (0, 0) => "ready for the sale\n".to_owned(),
-        (0, _) => format!("{warned} things to look at\n"),
-        _ => format!("{failed} things must be put right, {warned} more to look at\n"),
+        (0, _) => format!("{} to look at\n", counted(warned, "thing")),
+        _ => format!("{} to put right, {warned} more to look at\n", counted(failed, "thing")),
     });
     text
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::Admin;
 use super::args::Drain;
+use super::args::Pace;
 use super::client::Client;
 use super::exit::Outcome;
 use super::ticket::told;
@@ -19,7 +20,7 @@ pub(super) fn run(what: Drain) -> Outcome {
             let answer = Client::new(&show.admin)?.get(DRAIN)?;
             told(&show.admin, &answer.text, &answer.value)
         }
-        Drain::Set { rate, burst, admin } => {
+        Drain::Set { pace: Pace { rate, burst }, admin } => {
             let mut patch = Map::new();
             if let Some(rate) = rate {
                 patch.insert("rate".to_owned(), json!(rate.0));

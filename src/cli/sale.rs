@@ -50,7 +50,7 @@ fn list(admin: &Admin) -> Outcome {
     let rows: Vec<Vec<String>> = sales
         .iter()
         .map(|sale| {
-            let mut row = vec![text(sale.get("sale")), text(sale.get("phase"))];
+            let mut row = vec![text(sale.get("sale")), phase(sale)];
             row.extend(["available", "held", "sold"].map(|counter| sum(sale, counter)));
             row.extend(["queued", "placing", "placed", "dead"].map(|counter| count(sale, counter)));
             row
@@ -71,14 +71,22 @@ pub(super) fn text(value: Option<&Value>) -> String {
     }
 }
 
+/// The phase, and whether the tickets are gone.
+fn phase(sale: &Value) -> String {
+    let phase = text(sale.get("phase"));
+    if sale.get("purged") == Some(&Value::Bool(true)) { format!("{phase} (purged)") } else { phase }
+}
+
 fn show(admin: &Admin, answer: &Answer) -> Outcome {
     if admin.json {
         output::line(answer.text.trim_end())?;
         return Ok(Exit::Ok);
     }
     let sale = &answer.value;
-    let mut rows: Vec<Vec<String>> =
-        ["sale", "phase"].iter().map(|key| vec![(*key).to_owned(), text(sale.get(key))]).collect();
+    let mut rows = vec![
+        vec!["sale".to_owned(), text(sale.get("sale"))],
+        vec!["phase".to_owned(), phase(sale)],
+    ];
     for part in ["terms", "census"] {
         let fields = sale.get(part).and_then(Value::as_object);
         let plain = fields.into_iter().flatten().filter(|(key, _)| *key != "items");
@@ -130,6 +138,17 @@ fn stock(stock: &Stock) -> Outcome {
 
 fn export(one: &OneSale) -> Outcome {
     let path = format!("{SALES}/{}/tickets?format=ndjson", one.sale);
-    Client::new(&one.admin)?.stream(Method::GET, &path, None, output::data)?;
+    Client::new(&one.admin)?.patient()?.stream(Method::GET, &path, None, output::data)?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_whose_tickets_are_gone_says_so() {
+        assert_eq!(phase(&json!({"phase": "closed", "purged": true})), "closed (purged)");
+        assert_eq!(phase(&json!({"phase": "closed", "purged": false})), "closed");
+    }
 }

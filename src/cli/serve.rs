@@ -12,8 +12,8 @@ use crate::app::StartKind;
 use crate::app::Started;
 
 pub(super) fn run(serve: Serve) -> Outcome {
-    let first_run = serve.settings.config.is_none();
-    let inputs = check::inputs(serve.settings.config, serve.settings.set);
+    let inputs = check::inputs(serve.settings);
+    let first_run = inputs.file.is_none();
     let settings = check::settings(&inputs)?;
     if serve.role != Role::All {
         let message = "--role gateway and --role drain share their ledger with other processes, which the \

@@ -36,19 +36,27 @@ pub(super) fn run(what: Ticket) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// A list of alike objects as a table, under the names of their fields.
+/// A list of objects as a table, under the names of their fields.
 fn objects(name: &str, list: &Value) -> std::io::Result<()> {
     let list = list.as_array().cloned().unwrap_or_default();
-    let Some(first) = list.first().and_then(Value::as_object) else {
-        return Ok(());
-    };
     output::line(name)?;
-    let columns: Vec<&str> = first.keys().map(String::as_str).collect();
+    let columns = columns(&list);
     let rows: Vec<Vec<String>> = list
         .iter()
         .map(|row| columns.iter().map(|column| text(row.get(column))).collect())
         .collect();
     output::table(&columns, &rows)
+}
+
+/// Every field that one of the objects has, as they come: not every step of an order has a reason.
+fn columns(list: &[Value]) -> Vec<&str> {
+    let mut columns: Vec<&str> = Vec::new();
+    for name in list.iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys) {
+        if !columns.contains(&name.as_str()) {
+            columns.push(name);
+        }
+    }
+    columns
 }
 
 pub(super) fn dead(what: Dead) -> Outcome {
@@ -108,4 +116,15 @@ pub(super) fn told(admin: &Admin, json: &str, value: &Value) -> Outcome {
         fields.map(|(key, value)| vec![key.clone(), text(Some(value))]).collect();
     output::table(&["FIELD", "VALUE"], &rows)?;
     Ok(Exit::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_only_a_later_row_has_is_a_column() {
+        let list = [json!({"at": 1, "what": "accepted"}), json!({"at": 2, "reason": "no stock"})];
+        assert_eq!(columns(&list), ["at", "what", "reason"]);
+    }
 }

@@ -12,17 +12,18 @@ use super::output;
 use super::sale::text;
 use super::serve;
 use crate::app;
+use crate::units::counted;
 
 pub(super) fn run(verify: Verify) -> Outcome {
     let (json, report) = if verify.offline {
-        let inputs = check::inputs(verify.settings.config, verify.settings.set);
+        let inputs = check::inputs(verify.settings);
         let settings = check::settings(&inputs)?;
         let report = app::verify_offline(&settings).map_err(serve::failure)?;
         let report = serde_json::to_value(&report)
             .map_err(|error| Failure::new(Exit::Failed, format!("the report: {error}")))?;
         (report.to_string(), report)
     } else {
-        let answer = Client::new(&verify.admin)?.get("/admin/v1/verify")?;
+        let answer = Client::new(&verify.admin)?.patient()?.get("/admin/v1/verify")?;
         (answer.text, answer.value)
     };
     if verify.admin.json {
@@ -44,7 +45,7 @@ fn told(report: &Value) -> String {
     let findings = rows(report).len() as u64 + number("/findings_omitted");
     let verdict = match findings {
         0 => "ok: every law holds".to_owned(),
-        _ => format!("BROKEN: {findings} findings"),
+        _ => format!("BROKEN: {}", counted(findings, "finding")),
     };
     let mut told = format!(
         "{verdict}\nchecked {} tickets against {} rows, as of {}; {} at the store, fate unknown yet\n",

@@ -25,4 +25,13 @@ impl Settings {
         let all = [queue, queue, connections, streams, LIMITER, BASE];
         all.into_iter().fold(0, u64::saturating_add)
     }
+
+    /// The same in words, in whole MiB rounded up.
+    #[must_use]
+    pub fn memory_told(&self) -> String {
+        let most = self.memory_max().div_ceil(1 << 20);
+        format!(
+            "at most {most} MiB, with a full [queue] and all connections and streams of [public.limits]"
+        )
+    }
 }

@@ -9,6 +9,7 @@ mod neighbours;
 use serde::Serialize;
 
 use crate::clock::SharedClock;
+use crate::config::At;
 use crate::config::Loaded;
 use crate::config::Settings;
 use crate::config::Severity;
@@ -108,12 +109,16 @@ fn with(settings: &Settings, clock: &SharedClock, checks: &mut Vec<Examined>) {
 fn settings(loaded: &Loaded) -> Vec<Examined> {
     let found = loaded.findings.iter().map(|finding| {
         let text = finding.one_line();
-        match finding.severity {
-            Severity::Warning => Examined::warn("settings", text, "see `forebay config default`"),
-            Severity::Error => {
-                let advice = "`forebay check` shows the place";
-                Examined::fail("settings", text, advice).because(Cause::Settings)
+        let advice = match (finding.severity, &finding.at) {
+            (Severity::Error, At::File(_)) => "`forebay check` shows the place",
+            (Severity::Error, At::Nowhere) => {
+                "see --config, FOREBAY_CONFIG and `forebay config default`"
             }
+            _ => "see `forebay config default`",
+        };
+        match finding.severity {
+            Severity::Warning => Examined::warn("settings", text, advice),
+            Severity::Error => Examined::fail("settings", text, advice).because(Cause::Settings),
         }
     });
     let found: Vec<Examined> = found.collect();

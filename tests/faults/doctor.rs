@@ -78,7 +78,7 @@ async fn a_gateway_at_work_is_no_fault_and_a_ledger_is_read_after_it() {
     std::fs::write(&file, terms).unwrap();
     let plant = plant.variable("FOREBAY_CONFIG", file.display().to_string());
     let seen = Seen::of(&plant).await;
-    seen.is("ledger", "ok", "2 sales, 0 orders wait");
+    seen.is("ledger", "ok", "2 sales, 0 orders waiting");
     seen.is("sales", "warn", "`one` and the ledger differ");
     seen.is("store", "ok", "simulated, in");
     plant.start().await.stop().await.well();
@@ -115,7 +115,7 @@ async fn what_is_wrong_is_named_and_the_exit_code_says_whose_fault_it_is() {
     seen.is("identity", "fail", &taken);
     seen.is("ledger directory", "fail", "make room");
     let text = String::from_utf8(plant.run(&["doctor"]).await.stdout).unwrap();
-    assert!(text.contains("FAIL  store") && text.contains("things must be put right"), "{text}");
+    assert!(text.contains("FAIL  store") && text.contains("things to put right"), "{text}");
 }
 
 #[tokio::test]

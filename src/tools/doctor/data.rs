@@ -11,6 +11,7 @@ use crate::ledger::embedded::OpenError;
 use crate::ledger::embedded::offline;
 use crate::order::Keyring;
 use crate::store::simulated;
+use crate::units::counted;
 use crate::verify::OfflineAccounts;
 
 /// Whether the ledger can be read, and whether the settings agree with it. Also: whether a gateway is at work.
@@ -46,7 +47,8 @@ fn told(settings: &Settings, ledger: &OfflineAccounts) -> Vec<Examined> {
     let sales = ledger.all_sales();
     let waiting: u64 = sales.iter().map(|sale| sale.census.queued + sale.census.placing).sum();
     let torn = ledger.0.torn_bytes;
-    let mut found = format!("{} sales, {waiting} orders wait", sales.len());
+    let mut found =
+        format!("{}, {} waiting", counted(sales.len(), "sale"), counted(waiting, "order"));
     if torn > 0 {
         found.push_str(&format!(
             "; {torn} bytes of a torn tail, for which nobody was answered, will be cut off"

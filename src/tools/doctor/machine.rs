@@ -7,7 +7,6 @@ use super::Examined;
 use crate::app;
 use crate::clock::Timestamp;
 use crate::config::Settings;
-use crate::units::Size;
 
 /// Connections that may wait to be accepted, as many as the listeners ask for.
 const BACKLOG: u64 = 4_096;
@@ -93,15 +92,10 @@ pub(super) fn memory(settings: &Settings) -> Examined {
         return Examined::warn(
             "memory",
             "how much is free cannot be seen",
-            format!("{most} bytes are needed"),
+            format!("what is needed: {}", settings.memory_told()),
         );
     };
-    let mib = |bytes: u64| Size(bytes >> 20 << 20);
-    let found = format!(
-        "{} free, at most {} taken by a full [queue] and all connections of [public.limits]",
-        mib(free),
-        mib(most)
-    );
+    let found = format!("{} MiB free; taken: {}", free >> 20, settings.memory_told());
     if most <= free {
         return Examined::ok("memory", found);
     }
