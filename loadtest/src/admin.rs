@@ -205,9 +205,8 @@ impl Admin {
 
     /// The value of a metric that has no labels.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let text = self.metrics_text().await?;
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.with_context(|| format!("there is no metric {name}"))?.parse().context("a number")
+        let value = self.metrics().await?.value(name);
+        value.with_context(|| format!("there is no metric {name}"))
     }
 
     /// Puts units in, once however often it is called with this operation.

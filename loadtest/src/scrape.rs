@@ -19,6 +19,11 @@ impl Scrape {
         Self(samples.collect())
     }
 
+    /// The value of a series without labels; `None` when it is not there.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+
     /// The sum over all series of that name whose labels hold all of `labels` (each like `op="read"`).
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
         let of_name = |series: &str| {
@@ -35,6 +40,8 @@ impl Scrape {
 pub struct Memory {
     /// Resident now.
     pub resident: u64,
+    /// What of it is no file's.
+    pub anonymous: u64,
     /// The most that was ever resident.
     pub peak: u64,
 }
@@ -45,7 +52,8 @@ impl Memory {
         let path = format!("/proc/{pid}/status");
         let text = std::fs::read_to_string(Path::new(&path)).with_context(|| path.clone())?;
         let field = |name: &str| kibibytes(&text, name).with_context(|| format!("{path}: {name}"));
-        Ok(Self { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+        let (resident, anonymous) = (field("VmRSS:")?, field("RssAnon:")?);
+        Ok(Self { resident, anonymous, peak: field("VmHWM:")? })
     }
 }
 
@@ -73,5 +81,9 @@ mod tests {
     #[test]
     fn memory_is_read_in_bytes() {
         assert_eq!(kibibytes("Name:\ta\nVmRSS:\t  12 kB\n", "VmRSS:"), Some(12_288));
+        let both = "VmRSS:\t9 kB\nRssAnon:\t    1234 kB\n";
+        assert_eq!(kibibytes(both, "RssAnon:"), Some(1_263_616));
+        assert_eq!(kibibytes("VmRSS:\t9 kB\n", "RssAnon:"), None);
+        assert!(Memory::of(std::process::id()).unwrap().anonymous > 0);
     }
 }

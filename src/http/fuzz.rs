@@ -1,11 +1,12 @@
 //! Doors for the fuzz targets in `fuzz/`: what clients write, and what must hold of it.
 
 use bytes::Bytes;
+use hyper::Request;
 use hyper::header::HeaderName;
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request};
 
 use super::{order, wait};
+use crate::identity::fuzz::fields;
 use crate::order::{LINES_MAX, PAYLOAD_MAX, QUANTITY_MAX};
 
 /// An order within the bounds or a refusal, and the same again.
@@ -60,16 +61,8 @@ fn media_type(values: &[&[u8]]) {
 /// A head with one field, if there can be such a one.
 fn head(uri: &str, name: &'static str, values: &[&[u8]]) -> Option<Parts> {
     let mut head = Request::get(uri).body(()).ok()?.into_parts().0;
-    head.headers = fields(name, values)?;
+    head.headers = fields(&HeaderName::from_static(name), values)?;
     Some(head)
-}
-
-fn fields(name: &'static str, values: &[&[u8]]) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for value in values {
-        headers.append(HeaderName::from_static(name), value.to_vec().try_into().ok()?);
-    }
-    Some(headers)
 }
 
 /// One input of the target `headers`. The first byte says which field, a line feed parts

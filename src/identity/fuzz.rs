@@ -13,7 +13,8 @@ use crate::clock::Timestamp;
 
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn fields(name: &HeaderName, values: &[&[u8]]) -> Option<HeaderMap> {
+/// A field that is given so often, if it can be written so.
+pub(crate) fn fields(name: &HeaderName, values: &[&[u8]]) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for value in values {
         headers.append(name, value.to_vec().try_into().ok()?);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::plant::Plant;
 use super::{Checks, Scale};
@@ -12,6 +12,7 @@ use crate::clock;
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::report;
+use crate::scrape::Memory;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
 
@@ -94,9 +95,9 @@ async fn forgotten(plant: &Plant, buyers: u64, checks: &mut Checks) -> anyhow::R
     let tally = shared(Tally::default());
     let first = buyers / 10;
     drive.run::<LeanWire, Tally>(0..first, tally.clone()).await;
-    let early = resident(plant.process.pid())?;
+    let early = Memory::of(plant.process.pid())?.resident;
     drive.run::<LeanWire, Tally>(first..buyers, tally.clone()).await;
-    let late = resident(plant.process.pid())?;
+    let late = Memory::of(plant.process.pid())?.resident;
     let refused = look(&tally).with_status(409);
     ensure!(refused == buyers, "{refused} of {buyers} buyers were told that it is sold out");
     let until = clock::now() + Duration::from_secs(30);
@@ -111,13 +112,4 @@ async fn forgotten(plant: &Plant, buyers: u64, checks: &mut Checks) -> anyhow::R
         format_args!("memory {} MiB, {grown} MiB more after ten times the buyers", late >> 20);
     checks.threshold(grown <= 16, what);
     Ok(())
-}
-
-/// Bytes of memory that a process has.
-fn resident(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kib: u64 = kib.context("the system does not tell the memory of a process")?.parse()?;
-    Ok(kib << 10)
 }

@@ -223,6 +223,20 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_his_body_too_slowly_must_still_read() {
+        let keeper = keeper();
+        let (pulse, mut framing) = (keeper.keep(), Framing::new());
+        read(&pulse, &mut framing, "GET / HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
+        pulse.called(false);
+        pulse.writes(true);
+        assert_eq!(ends(&keeper, &pulse), Some((5.0, End::SlowBody)));
+        keeper.look(keeper.now() + 19);
+        assert_eq!(pulse.end(), Some(End::SlowBody));
+        keeper.look(keeper.now() + 20);
+        assert_eq!(pulse.end(), Some(End::Stalled));
+    }
+
+    #[test]
     fn a_long_time_for_bodies_still_asks_for_a_rate() {
         let body = crate::units::Span(Duration::from_secs(60));
         let limits = Limits::new(&Timeouts { body, ..Timeouts::default() }, TICK);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::cost::{self, Bare, Runner};
 use super::figures::Figures;
@@ -10,6 +10,7 @@ use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::prove::plant::Plant;
+use crate::scrape::Memory;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
 
@@ -25,7 +26,8 @@ pub(super) async fn measure(
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
     let bare = Bare::start(body_bytes).await?;
     let pid = plant.process.pid();
-    let empty = resident_bytes(pid)?;
+    // Of the whole gateway: its book, watch and buffers.
+    let empty = Memory::of(pid)?.anonymous;
     // Half as many orders as elsewhere: they themselves make the short queue longer.
     let (orders, turns) = (size.orders / 2, size.turns);
     let form =
@@ -50,23 +52,10 @@ pub(super) async fn measure(
     ensure!(waiting >= size.many_waiting, "{waiting} orders wait after the restart");
     figures.restart(plant.ready_after);
     let waiting = waiting + plant.admin.census("few").await?.unsettled();
-    let full = resident_bytes(plant.process.pid())?;
+    let full = Memory::of(plant.process.pid())?.anonymous;
     let book = plant.admin.metric("forebay_ledger_book_bytes").await?;
     figures.memory(book, full.saturating_sub(empty), waiting);
     plant.process.kill().await
-}
-
-/// Memory of a process that is no file's: of the whole gateway, its book, watch and buffers.
-fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    parse_resident(&status).with_context(|| format!("{path} has no RssAnon"))
-}
-
-fn parse_resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1_024)
 }
 
 /// Puts orders into the queue of a sale.
@@ -78,16 +67,4 @@ async fn fill(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
     let tally = look(&tally);
     ensure!(tally.with_status(202) == orders, "the queue was not filled: {:?}", tally.statuses());
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_in_bytes() {
-        assert_eq!(parse_resident("VmRSS:\t9 kB\nRssAnon:\t    1234 kB\n"), Some(1_263_616));
-        assert_eq!(parse_resident("VmRSS:\t9 kB\n"), None);
-        assert!(resident_bytes(std::process::id()).unwrap() > 0);
-    }
 }
