@@ -82,6 +82,12 @@ impl Scale {
             Self::Full => full,
         }
     }
+
+    /// The least share of what is promised in time that must be seen: at small scale a quarter, because there
+    /// nobody knows what else the machine does meanwhile.
+    fn least(self, promised: f64) -> f64 {
+        self.pick(0.25, promised)
+    }
 }
 
 /// What has to hold, one line each, printed as it is found.

@@ -1,4 +1,7 @@
 //! The store is reached at the rate that was set: on average within a percent, and in no window more.
+//!
+//! Unused rate beyond the burst is lost by the law, so while a machine stands still its rate is lost too: the
+//! percent counts at full scale, on a machine known to be quiet; the law counts everywhere.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +30,13 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let (rates, seconds, spare): (&[u32], u64, u64) =
         scale.pick((&[1_000], 3, 4), (&[100, 1_000, 10_000], 10, 10));
     for rate in rates {
-        at_rate(binary, *rate, seconds, spare, checks).await?;
+        let seen = at_rate(binary, *rate, seconds, spare, checks).await?;
+        let share = seen / f64::from(*rate);
+        let what = format_args!(
+            "at {rate}/s: {seen:.1}/s over {seconds} s ({:+.2} %)",
+            (share - 1.0) * 100.0
+        );
+        checks.threshold((scale.least(0.99)..=1.01).contains(&share), what);
     }
     Ok(())
 }
@@ -38,14 +47,14 @@ async fn at_rate(
     seconds: u64,
     spare: u64,
     checks: &mut Checks,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<f64> {
     let plant = Plant::start(binary, &format!("{rate}/s")).await?;
     let orders = u64::from(rate) * (seconds + spare);
     plant.admin.create_sale(SALE, SKU, orders, None).await?;
     plant.phase(SALE, "open").await?;
     let form = OrderForm::new(SALE, SKU, Crowd::new("pace", 1)).with_payload_of_100_bytes();
     let tally = shared(Tally::default());
-    plant.drive(&form, 64).run::<LeanWire, Tally>(0..orders, tally.clone()).await;
+    plant.drive(&form, 256).run::<LeanWire, Tally>(0..orders, tally.clone()).await;
     let filled_at = clock::wall_micros();
     let accepted = look(&tally).with_status(202);
     ensure!(accepted == orders, "{accepted} of {orders} orders were accepted");
@@ -59,14 +68,11 @@ async fn at_rate(
     let window = Duration::from_secs(seconds);
     let seen = rate_in(&instants, from, window)
         .context("the backlog ended before the window: it was filled too slowly")?;
-    let off = (seen / rate - 1.0) * 100.0;
-    let what = format_args!("at {rate}/s: {seen:.1}/s over {seconds} s ({off:+.2} %)");
-    checks.threshold(off.abs() <= 1.0, what);
     let (needed, burst) = (burst_needed(&instants, rate), burst_auto(rate));
     let law = needed <= burst + rate * ROUNDING_SECONDS;
     checks.promise(
         law,
         format_args!("at {rate}/s: no window needs a burst above {needed:.2} of {burst}"),
     );
-    Ok(())
+    Ok(seen)
 }

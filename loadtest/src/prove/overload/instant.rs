@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::SKU;
 use crate::clock;
 use crate::form::{Crowd, OrderForm};
-use crate::prove::Checks;
 use crate::prove::plant::Plant;
+use crate::prove::{Checks, Scale};
 use crate::wire::Wire;
 use crate::wire::lean::LeanWire;
 
@@ -21,7 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INSTANT: Duration = Duration::from_millis(100);
 
 /// So many buyers, each on a connection of his own.
-pub(super) async fn prove(plant: &Plant, buyers: u64, checks: &mut Checks) -> anyhow::Result<()> {
+pub(super) async fn prove(
+    plant: &Plant,
+    buyers: u64,
+    scale: Scale,
+    checks: &mut Checks,
+) -> anyhow::Result<()> {
     plant.admin.create_limited_sale(SALE, SKU, buyers, None).await?;
     plant.phase(SALE, "open").await?;
     let form = OrderForm::new(SALE, SKU, Crowd::new(SALE, 1)).with_payload_of_100_bytes();
@@ -46,7 +51,9 @@ pub(super) async fn prove(plant: &Plant, buyers: u64, checks: &mut Checks) -> an
     let dropped = listen_drops()? - before;
     let what = format!("{buyers} buyers in {} ms: {accepted} accepted", all_in.as_millis());
     checks.promise(accepted as u64 == buyers, what);
-    checks.threshold(all_in <= INSTANT, "they came in one instant");
+    if scale == Scale::Full {
+        checks.threshold(all_in <= INSTANT, "they came in one instant");
+    }
     checks.promise(dropped == 0, format_args!("{dropped} connections dropped at the door"));
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let (time, share, crowd) = scale.pick((1, None, 300), (8, Some(0.1), 3_000));
     let _confined = share.map(|share| Confined::to(plant.process.pid(), share)).transpose()?;
     let mut site = Site { plant, time: Duration::from_secs(time), runs: 0 };
-    instant::prove(&site.plant, crowd, checks).await?;
+    instant::prove(&site.plant, crowd, scale, checks).await?;
     site.run("warm", Arrivals::WhenFree, None).await?;
     let capacity = site.run("capacity", Arrivals::WhenFree, None).await?;
     let full = capacity.accepted;
