@@ -16,6 +16,7 @@ pub mod history;
 pub mod judge;
 pub mod output;
 pub mod pace;
+pub mod page;
 pub mod prove;
 pub mod recover;
 pub mod report;
