@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use descriptors::Connections;
-pub use descriptors::{DescriptorNeeds, descriptor_needs};
+pub use descriptors::{DescriptorNeeds, descriptor_needs, raise_open_files};
 use engines::Engines;
 pub use failure::{StartError, StartKind};
 use logs::Verbosity;

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod client;
+mod demo;
 mod doctor;
 mod drain;
 mod exit;
@@ -23,7 +24,7 @@ use clap::Parser;
 pub use exit::{Exit, Failure, Outcome};
 
 /// Commands that the design names and this version does not have.
-const NOT_BUILT: [&str; 5] = ["demo", "load", "migrate", "plan", "sale rebuild"];
+const NOT_BUILT: [&str; 4] = ["load", "migrate", "plan", "sale rebuild"];
 
 /// Runs the command line.
 #[must_use]
@@ -66,6 +67,7 @@ fn run(args: &[OsString]) -> Outcome {
         Command::Ticket { what } => ticket::run(what),
         Command::Dead { what } => ticket::dead(what),
         Command::Drain { what } => drain::run(what),
+        Command::Demo(demo) => demo::run(demo),
         Command::Doctor(doctor) => doctor::run(doctor),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::page(&command),
@@ -86,9 +88,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_and_what_is_unknown_are_usage() {
-        for line in
-            ["demo", "sale rebuild x", "load burst --target http://a", "nonsense", "--nonsense"]
-        {
+        for line in ["sale rebuild x", "plan", "demo --rate off", "nonsense", "--nonsense"] {
             let args = ["forebay"].into_iter().chain(line.split(' ')).map(OsString::from);
             let exit = run(&args.collect::<Vec<_>>()).unwrap_or_else(|failure| failure.exit);
             assert_eq!(exit, Exit::Usage, "{line}");

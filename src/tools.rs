@@ -1,3 +1,4 @@
-//! Commands that need more than one part and serve nobody: the doctor.
+//! Commands that need more than one part: the demo, and the doctor.
 
+pub mod demo;
 pub mod doctor;

@@ -96,6 +96,20 @@ macro_rules! text_form {
 text_form!(Span);
 text_form!(Size);
 
+/// A whole number as people read it: `1,234,567`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// So many of a thing in words: `1 mistake`, `2 mistakes`.
 pub fn counted(count: impl fmt::Display, thing: &str) -> String {
     let count = count.to_string();

@@ -61,18 +61,23 @@ fn own(settings: &Settings) -> u64 {
     OWN + THREAD * public::threads(settings.public.threads) as u64 + questions as u64
 }
 
-/// Raises the soft limit to the hard one and says how many connections it carries, at most those of the settings.
-///
-/// # Errors
-/// When there are too few for the process itself.
-pub(super) fn connections(settings: &Settings) -> Result<Connections, StartError> {
+/// Raises the soft limit of open files to the hard one, and says what is in force then.
+pub fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // Refused or not: what is in force is read again.
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         let _ = setrlimit(Resource::Nofile, raised);
     }
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Raises the soft limit to the hard one and says how many connections it carries, at most those of the settings.
+///
+/// # Errors
+/// When there are too few for the process itself.
+pub(super) fn connections(settings: &Settings) -> Result<Connections, StartError> {
+    let limit = raise_open_files();
     let wanted = settings.public.limits.connections;
     let DescriptorNeeds { least, whole, .. } = descriptor_needs(settings);
     let Some(carried) = carried(limit.saturating_sub(own(settings)), wanted) else {

@@ -24,6 +24,7 @@ use crate::sale::Sku;
 
 const EXAMPLES: &str = "Examples:
   forebay                                    run, with an open sale to try
+  forebay demo                               see what it is for, in a minute
   forebay check forebay.toml                 tell every mistake in a settings file
   forebay sale put phones --item phone=1000 --limit 1
   forebay doctor --config forebay.toml       look at this machine before the sale
@@ -82,6 +83,8 @@ pub(super) enum Command {
         #[command(subcommand)]
         what: Drain,
     },
+    /// See in a minute what a sale's opening does to a database, and what it does behind Forebay.
+    Demo(super::demo::Demo),
     /// Look at this machine and the settings for what would go wrong in the sale.
     Doctor(Doctor),
     /// Print the completions of a shell.

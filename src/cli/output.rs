@@ -3,6 +3,7 @@
 //! A reader that goes away (`| head`) ends the output and is no failure.
 
 use std::io;
+use std::io::IsTerminal as _;
 use std::io::Write;
 
 /// Writes data to stdout.
@@ -29,6 +30,44 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 /// Writes a message to stderr; one that cannot be written has no reader.
 pub(super) fn message(text: &str) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// A picture on stderr that is drawn again and again in its place; on anything but a terminal nothing is drawn.
+#[derive(Debug)]
+pub(super) struct Canvas {
+    terminal: bool,
+    drawn: usize,
+}
+
+impl Canvas {
+    /// On stderr, if a person looks at it.
+    pub(super) fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), drawn: 0 }
+    }
+
+    /// Whether pictures are seen.
+    pub(super) fn is_seen(&self) -> bool {
+        self.terminal
+    }
+
+    /// Draws these lines over those drawn before.
+    pub(super) fn draw(&mut self, lines: &[String]) {
+        if !self.terminal {
+            return;
+        }
+        let mut text = String::new();
+        if self.drawn > 0 {
+            text.push_str(&format!("\x1b[{}A", self.drawn));
+        }
+        for line in lines {
+            text.push_str("\x1b[2K");
+            text.push_str(line);
+            text.push('\n');
+        }
+        self.drawn = lines.len();
+        // A terminal that went away has no reader.
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
 }
 
 /// Writes rows below a heading, columns aligned, numbers to the right.

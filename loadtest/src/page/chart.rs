@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::axis::{Axis, Range};
+use super::axis::{Axis, Range, Unit};
 use super::marks::{Frame, draw};
 use super::{style, text};
 
@@ -60,7 +60,7 @@ pub struct Chart {
 
 const COLOURS: usize = 6;
 /// Room around the frame: top, right, bottom, left.
-const MARGIN: (f64, f64, f64, f64) = (22.0, 16.0, 40.0, 58.0);
+const MARGIN: (f64, f64, f64, f64) = (22.0, 24.0, 40.0, 58.0);
 /// The size of a picture of its own.
 const PICTURE: (f64, f64) = (880.0, 340.0);
 /// An average letter of the axes' font.
@@ -140,7 +140,7 @@ impl Chart {
         let xs = xs.chain(self.marks.iter().map(|mark| mark.0));
         let ys = standing.iter().flatten().flat_map(|point| [point.1, point.2]);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few ticks")]
-        let across = self.x.range(xs, false, (inner / 90.0) as usize);
+        let across = self.x.range(xs, self.x.unit == Unit::Seconds, (inner / 90.0) as usize);
         let up = self.y.range(ys, true, 4);
         let x = |value: f64| left + inner * across.place(value);
         let y = |value: f64| top + tall * (1.0 - up.place(value));
@@ -231,7 +231,6 @@ fn letters(name: &str) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Unit;
     use super::*;
 
     fn chart(stacked: bool, series: Vec<Series>) -> Chart {
@@ -260,7 +259,7 @@ mod tests {
     #[test]
     fn a_value_lies_where_its_axis_says() {
         let line = Series::line("n", vec![(0.0, 0.0), (10.0, 100.0)]);
-        let svg = chart(false, vec![line]).drawn((100.0 + 74.0, 100.0 + 62.0), "wide");
+        let svg = chart(false, vec![line]).drawn((100.0 + 82.0, 100.0 + 62.0), "wide");
         // The frame is 100 by 100 with its lower left corner at 58, 122.
         assert!(svg.contains("d=\"M58.0 122.0L158.0 22.0\""), "{svg}");
     }

@@ -1,6 +1,7 @@
 //! Proofs: each starts a gateway of its own in a directory of its own, does to it what a promise is
 //! about, prints its figures and says whether the promise held.
 
+mod demo;
 mod edge;
 mod exact;
 mod first_sale;
@@ -41,6 +42,8 @@ pub struct Proof {
 pub enum Name {
     /// Started with no configuration it sells, by the line it prints
     FirstSale,
+    /// The demo shows both ways in a minute, and leaves only its report
+    Demo,
     /// Many buyers, few units: exact, and a cut-off buyer gets his ticket
     Exact,
     /// Killed in the middle of waves: nothing lost, doubled or oversold
@@ -130,6 +133,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
     let mut checks = Checks::default();
     match proof.name {
         Name::FirstSale => first_sale::prove(&binary, &mut checks).await?,
+        Name::Demo => demo::prove(&binary, proof.scale, &mut checks).await?,
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Restart => restart::prove(&binary, proof.scale, &mut checks).await?,
