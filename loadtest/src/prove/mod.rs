@@ -7,6 +7,7 @@ mod exact;
 mod first_sale;
 mod kill;
 mod limits;
+mod memory;
 mod overload;
 mod pace;
 mod plant;
@@ -56,6 +57,8 @@ pub enum Name {
     Pace,
     /// Rate limits give what they promise, and forget
     Limits,
+    /// A sale's memory comes back after its purge
+    Memory,
     /// The verifier finds nothing in an honest sale, and every sabotage of the store
     Verify,
     /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
@@ -137,6 +140,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Exact => exact::prove(&binary, proof.scale, &mut checks).await?,
         Name::Kill => kill::prove(&binary, proof.scale, &mut checks).await?,
         Name::Restart => restart::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Memory => memory::prove(&binary, proof.scale, &mut checks).await?,
         Name::Overload => {
             Box::pin(overload::prove(&binary, proof.scale, &mut checks)).await?;
         }
