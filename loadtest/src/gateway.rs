@@ -1,5 +1,5 @@
 //! Processes under test: started, watched by what they print, and ended by their handle. A process
-//! that is dropped is killed, so that no failed proof leaves one behind.
+//! that is dropped is killed with all that it has started, so that no failed proof leaves one behind.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -74,6 +74,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .with_context(|| format!("{} cannot be started", binary.display()))?;
         let pid = child.id().context("the process ended at once")?;
@@ -148,6 +149,7 @@ impl Process {
 
     /// `kill -9`, and waits until it is gone.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.kill_group();
         self.child.kill().await.context("the process cannot be killed")
     }
 
@@ -167,6 +169,24 @@ impl Process {
             }
             Err(_) => bail!("still running {within:?} after SIGTERM:\n{}", self.text().await),
         }
+    }
+}
+
+impl Process {
+    /// It and its children. Its group has its id, and is its own for as long as it was not waited for.
+    fn kill_group(&self) {
+        let waited_for = self.child.id().is_none();
+        let group = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        if let (false, Some(group)) = (waited_for, group) {
+            // One that has ended by itself is gone already.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill_group();
     }
 }
 

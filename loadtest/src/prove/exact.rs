@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::plant::{Plant, STOP_WITHIN};
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{Recorder, Shared, Timing, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::history::History;
 use crate::judge::judge;
+use crate::plant::{Plant, STOP_WITHIN};
 use crate::recover::recover;
 use crate::report;
 use crate::verdict::Verdict;

@@ -11,9 +11,9 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::Checks;
-use super::plant::READY_WITHIN;
 use crate::call::call;
 use crate::gateway::{Process, free_address};
+use crate::plant::READY_WITHIN;
 use crate::target::Target;
 use crate::{clock, report};
 

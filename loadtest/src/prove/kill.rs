@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::drive::{Shared, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::history::History;
 use crate::judge::{Broke, judge};
+use crate::plant::Plant;
 use crate::recover::recover;
 use crate::report;
 use crate::wire::full::FullWire;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
+use crate::plant::Plant;
 use crate::report;
 use crate::scrape::Memory;
 use crate::tally::Tally;

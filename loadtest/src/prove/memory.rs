@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
+use crate::plant::Plant;
 use crate::report;
 use crate::scrape::Memory;
 use crate::tally::Tally;

@@ -10,7 +10,6 @@ mod limits;
 mod memory;
 mod overload;
 mod pace;
-mod plant;
 mod restart;
 mod slow;
 mod speed;

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::pace::{attempts, burst_auto, burst_needed, rate_in};
+use crate::plant::Plant;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
 

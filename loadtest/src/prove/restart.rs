@@ -15,13 +15,13 @@ use anyhow::{Context, bail};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::plant::{Plant, READY_WITHIN, STOP_WITHIN};
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{Arrivals, Drive, Driven, Shared, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::gateway::{Process, free_address};
 use crate::history::History;
+use crate::plant::{Plant, READY_WITHIN, STOP_WITHIN};
 use crate::report;
 use crate::target::Target;
 use crate::verdict::Verdict;

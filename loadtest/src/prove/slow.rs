@@ -12,13 +12,13 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::plant::Plant;
-use super::speed::cost::cpu_time;
 use super::{Checks, Scale};
 use crate::call::call;
 use crate::clock;
+use crate::cpu::cpu_time;
 use crate::form::{Crowd, OrderForm};
 use crate::gateway::Process;
+use crate::plant::Plant;
 use crate::report;
 use crate::target::Target;
 use crate::wire::full::FullWire;
@@ -185,10 +185,10 @@ async fn descriptors(plant: &Plant, size: Size, checks: &mut Checks) -> anyhow::
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n").await?;
         knocking.push(stream);
     }
-    let before = cpu_time(pid)?;
+    let before = cpu_time(&[pid])?;
     let watched = Duration::from_secs(2);
     sleep(watched).await;
-    let spent = cpu_time(pid)?.saturating_sub(before);
+    let spent = cpu_time(&[pid])?.saturating_sub(before);
     checks.promise(
         spent < watched / 10,
         format_args!(

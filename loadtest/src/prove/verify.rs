@@ -8,12 +8,12 @@ use anyhow::{Context, ensure};
 use rusqlite::Connection;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::plant::{Plant, STOP_WITHIN};
 use super::{Checks, Scale};
 use crate::admin::TicketRow;
 use crate::clock;
 use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::{Crowd, OrderForm};
+use crate::plant::{Plant, STOP_WITHIN};
 use crate::report;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;

@@ -37,17 +37,22 @@ async fn a_stop_is_a_signal_it_may_answer() {
 }
 
 #[tokio::test]
-async fn a_dropped_process_is_killed() {
-    let process = shell("exec sleep 600");
-    let stat = format!("/proc/{}/stat", process.pid());
+async fn a_dropped_process_is_killed_with_what_it_has_started() {
+    let process = shell("sleep 600 & echo child $!; wait");
+    let child =
+        |text: &str| text.lines().find_map(|line| line.strip_prefix("child ")?.parse::<u32>().ok());
+    let pids = [process.pid(), process.printed(SOON, child).await.unwrap()];
     // Gone, or dead and not yet reaped.
-    let lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-    assert!(lives());
+    let lives = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    assert!(pids.iter().all(lives));
     drop(process);
     let gone = async {
-        while lives() {
+        while pids.iter().any(lives) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(SOON, gone).await.is_ok(), "the process must be gone");
+    assert!(tokio::time::timeout(SOON, gone).await.is_ok(), "the processes must be gone");
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::exchange::exchange_from;
 use super::row::{BODY, Row, SALE, SKU, get, order};
 use super::{STOCK, print};
+use crate::plant::Plant;
 use crate::prove::Checks;
-use crate::prove::plant::Plant;
 
 /// The only peer that is believed, and two that are not.
 const PROXY: [u8; 4] = [127, 0, 0, 2];

@@ -14,8 +14,8 @@ use super::exchange::{exchange, exchange_from};
 use super::row::{BODY, Row, SALE, SKU, get, order};
 use super::{print, table};
 use crate::admin::Admin;
+use crate::plant::Plant;
 use crate::prove::Checks;
-use crate::prove::plant::Plant;
 use crate::target::Target;
 
 /// Connections of one address.

@@ -28,7 +28,7 @@ use self::patience::Slow;
 use self::proxies::{Both, Kind, Proxy};
 use self::row::{Row, SALE, SKU};
 use super::Checks;
-use super::plant::Plant;
+use crate::plant::Plant;
 use crate::{output, report};
 
 /// Rows that are sent at once.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::row::Row;
 use crate::clock;
 use crate::gateway::{Process, free_address};
-use crate::prove::plant::Plant;
+use crate::plant::Plant;
 
 /// An answer is over when nothing more comes for this long.
 const QUIET: Duration = Duration::from_millis(100);

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::exchange::{Answer, exchange};
 use super::print;
 use super::row::{BODY, Row, SALE, SKU, get, order};
+use crate::plant::Plant;
 use crate::prove::Checks;
-use crate::prove::plant::Plant;
 
 /// Orders at once with one key.
 const SAME_KEY: usize = 50;

@@ -7,8 +7,8 @@ use anyhow::Context;
 use super::exchange::{Answer, exchange};
 use super::print;
 use super::row::{BODY, Row, SALE, get, order};
+use crate::plant::Plant;
 use crate::prove::Checks;
-use crate::prove::plant::Plant;
 
 pub(super) async fn prove(plant: &Plant, checks: &mut Checks) -> anyhow::Result<()> {
     let bought = Row::new("B-79", "an order", order("waits", "", BODY), "202 open");

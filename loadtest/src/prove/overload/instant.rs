@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::SKU;
 use crate::clock;
 use crate::form::{Crowd, OrderForm};
-use crate::prove::plant::Plant;
+use crate::plant::Plant;
 use crate::prove::{Checks, Scale};
 use crate::wire::Wire;
 use crate::wire::lean::LeanWire;

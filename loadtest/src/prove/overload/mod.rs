@@ -17,12 +17,12 @@ use anyhow::{Context, ensure};
 
 use self::confined::Confined;
 use self::retrying::Retrying;
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::clock;
 use crate::drive::{Arrivals, Driven, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::output;
+use crate::plant::Plant;
 use crate::scrape::Memory;
 use crate::wire::lean::LeanWire;
 

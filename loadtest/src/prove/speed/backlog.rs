@@ -4,15 +4,16 @@ use std::path::Path;
 
 use anyhow::ensure;
 
-use super::cost::{self, Bare, Runner};
+use super::cost;
 use super::figures::Figures;
 use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
-use crate::prove::plant::Plant;
+use crate::plant::Plant;
 use crate::scrape::Memory;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
+use crate::yardstick::Yardstick;
 
 const CONNECTIONS: usize = 64;
 
@@ -24,7 +25,7 @@ pub(super) async fn measure(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
-    let bare = Bare::start(body_bytes).await?;
+    let mut bare = Yardstick::bare(body_bytes).await?;
     let pid = plant.process.pid();
     // Of the whole gateway: its book, watch and buffers.
     let empty = Memory::of(pid)?.anonymous;
@@ -32,19 +33,19 @@ pub(super) async fn measure(
     let (orders, turns) = (size.orders / 2, size.turns);
     let form =
         |sale: &str| OrderForm::new(sale, SKU, Crowd::new(sale, 1)).with_payload_of_100_bytes();
-    let runner = |sale: &str| Runner::new(plant.drive(&form(sale), CONNECTIONS), pid, 202);
+    let runner = |sale: &str| cost::runner(plant.drive(&form(sale), CONNECTIONS), pid, 202);
     sale(&plant, "few", STOCK).await?;
     fill(&plant, "few", size.few_waiting).await?;
-    let pair = [bare.runner(CONNECTIONS), runner("few")];
+    let pair = [cost::bare(&bare, CONNECTIONS)?, runner("few")?];
     let [yardstick, few] = cost::race(pair, orders, turns).await?;
     let few = few.micros / yardstick.micros;
 
     sale(&plant, "many", STOCK).await?;
     fill(&plant, "many", size.many_waiting).await?;
-    let pair = [bare.runner(CONNECTIONS), runner("many")];
+    let pair = [cost::bare(&bare, CONNECTIONS)?, runner("many")?];
     let [yardstick, many] = cost::race(pair, orders, turns).await?;
     figures.backlog(many.micros / yardstick.micros / few);
-    bare.kill().await?;
+    bare.process.kill().await?;
 
     plant.process.kill().await?;
     plant.start_again().await?;

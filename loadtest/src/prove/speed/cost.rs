@@ -1,17 +1,11 @@
 //! CPU time of a process per order it answered.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use tempfile::TempDir;
-
-use crate::drive::{Arrivals, Drive, look, shared};
+use crate::drive::{Arrivals, Drive};
 use crate::form::{Crowd, OrderForm};
-use crate::gateway::Process;
-use crate::tally::Tally;
-use crate::target::Target;
-use crate::wire::lean::LeanWire;
+use crate::lap::{Lap, Runner, Servers};
+use crate::yardstick::Yardstick;
 
 /// One in so many orders is sent beforehand, to warm caches and connections.
 const WARM_UP: u64 = 20;
@@ -27,63 +21,17 @@ pub(super) struct Cost {
     pub(super) orders_a_second: f64,
 }
 
-/// One side of a race: a process, and the orders that it answers.
-#[derive(Debug)]
-pub(super) struct Runner {
-    drive: Drive,
-    pid: u32,
-    /// The status that every order must be answered with; any other spoils the measurement.
-    expected: u16,
-    next: u64,
-    orders: u64,
-    spent: Duration,
-    generator: Duration,
-    elapsed: Duration,
-}
-
-impl Runner {
-    pub(super) fn new(drive: Drive, pid: u32, expected: u16) -> Self {
-        let nothing = Duration::ZERO;
-        let (spent, generator, elapsed) = (nothing, nothing, nothing);
-        Self { drive, pid, expected, next: 0, orders: 0, spent, generator, elapsed }
-    }
-
-    /// Sends so many orders and reads the clocks of both processes before and after.
-    async fn go(&mut self, orders: u64) -> anyhow::Result<()> {
-        let own = std::process::id();
-        let (before, own_before) = (cpu_time(self.pid)?, cpu_time(own)?);
-        let elapsed = self.send(orders).await?;
-        self.elapsed += elapsed;
-        self.spent += cpu_time(self.pid)?.saturating_sub(before);
-        self.generator += cpu_time(own)?.saturating_sub(own_before);
-        self.orders += orders;
-        Ok(())
-    }
-
-    async fn send(&mut self, orders: u64) -> anyhow::Result<Duration> {
-        let asks = self.next..self.next + orders;
-        self.next = asks.end;
-        let tally = shared(Tally::default());
-        let driven = self.drive.run::<LeanWire, Tally>(asks, tally.clone()).await;
-        let tally = look(&tally);
-        ensure!(
-            tally.with_status(self.expected) == orders,
-            "{orders} answers {} were expected, got {:?} and no answer {:?}",
-            self.expected,
-            tally.statuses(),
-            tally.broken(),
-        );
-        Ok(driven.elapsed)
-    }
-
-    fn cost(&self) -> Cost {
+impl Cost {
+    fn of(laps: &[Lap]) -> Self {
+        let orders: u64 = laps.iter().map(|lap| lap.orders).sum();
         #[expect(clippy::cast_precision_loss, reason = "no race is 2^52 orders long")]
-        let orders = self.orders as f64;
-        let micros = |spent: Duration| spent.as_secs_f64() * 1e6 / orders;
-        Cost {
-            micros: micros(self.spent),
-            generator: micros(self.generator),
-            orders_a_second: orders / self.elapsed.as_secs_f64(),
+        let orders = orders as f64;
+        let seconds =
+            |part: fn(&Lap) -> Duration| laps.iter().map(part).sum::<Duration>().as_secs_f64();
+        Self {
+            micros: seconds(|lap| lap.gateway) * 1e6 / orders,
+            generator: seconds(|lap| lap.generator) * 1e6 / orders,
+            orders_a_second: orders / seconds(|lap| lap.elapsed),
         }
     }
 }
@@ -96,85 +44,32 @@ pub(super) async fn race<const N: usize>(
     turns: u64,
 ) -> anyhow::Result<[Cost; N]> {
     for runner in &mut runners {
-        runner.send(orders / WARM_UP).await?;
+        runner.run(orders / WARM_UP).await?;
     }
+    let mut laps: [Vec<Lap>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..turns {
-        for runner in &mut runners {
-            runner.go(orders / turns).await?;
+        for (runner, laps) in runners.iter_mut().zip(&mut laps) {
+            laps.push(runner.run(orders / turns).await?);
         }
     }
-    Ok(runners.map(|runner| runner.cost()))
+    Ok(laps.map(|laps| Cost::of(&laps)))
 }
 
-/// Bare hyper, in a process of its own like the gateway, answering as many bytes.
-pub(super) struct Bare {
-    process: Process,
-    address: SocketAddr,
-    _directory: TempDir,
+/// The side whose process answers every order of this drive with this status.
+pub(super) fn runner(drive: Drive, pid: u32, status: u16) -> anyhow::Result<Runner> {
+    Ok(Runner::new(drive, Servers::of(pid)?, status))
 }
 
-impl Bare {
-    pub(super) async fn start(body_bytes: usize) -> anyhow::Result<Self> {
-        let directory = TempDir::with_prefix("forebay-bare-")?;
-        let binary = std::env::current_exe().context("the own binary has no path")?;
-        let arguments = ["bare", "--body-bytes", &body_bytes.to_string()];
-        let process = Process::start(&binary, &arguments, directory.path(), &[])?;
-        let address: SocketAddr = process
-            .printed(Duration::from_secs(10), |text| {
-                text.lines().find_map(|line| line.strip_prefix("listening on ")?.parse().ok())
-            })
-            .await?;
-        Ok(Self { process, address, _directory: directory })
-    }
-
-    pub(super) fn runner(&self, connections: usize) -> Runner {
-        let form = OrderForm::new("bare", "phone", Crowd::new("bare", 1));
-        let drive = Drive {
-            target: Target::from(self.address),
-            form: form.with_payload_of_100_bytes(),
-            connections,
-            arrivals: Arrivals::WhenFree,
-            patience: Duration::from_secs(10),
-            late_after: Duration::from_millis(10),
-        };
-        Runner::new(drive, self.process.pid(), 202)
-    }
-
-    pub(super) async fn kill(mut self) -> anyhow::Result<()> {
-        self.process.kill().await
-    }
-}
-
-/// CPU time of the threads that a process has, to the nanosecond: `stat` counts in hundredths of a second, which
-/// is too coarse for a turn. A thread that ended meanwhile is missed; those that answer orders do not end.
-pub(in crate::prove) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
-    let directory = format!("/proc/{pid}/task");
-    let threads = std::fs::read_dir(&directory).with_context(|| directory.clone())?;
-    let mut nanos = 0;
-    for thread in threads {
-        let path = thread?.path().join("schedstat");
-        // A thread that ended since the directory was read.
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        nanos +=
-            parse_nanos(&text).with_context(|| format!("{} reads {text:?}", path.display()))?;
-    }
-    Ok(Duration::from_nanos(nanos))
-}
-
-/// Time on a core, time in line for one, turns on a core.
-fn parse_nanos(schedstat: &str) -> Option<u64> {
-    schedstat.split_whitespace().next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cpu_time_is_the_first_figure_and_grows() {
-        assert_eq!(parse_nanos("2500123 77 9\n"), Some(2_500_123));
-        assert_eq!(parse_nanos(""), None);
-        let before = cpu_time(std::process::id()).unwrap();
-        while cpu_time(std::process::id()).unwrap() == before {}
-    }
+/// Bare hyper's side.
+pub(super) fn bare(bare: &Yardstick, connections: usize) -> anyhow::Result<Runner> {
+    let form = OrderForm::new("bare", "phone", Crowd::new("bare", 1));
+    let drive = Drive {
+        target: bare.public.clone(),
+        form: form.with_payload_of_100_bytes(),
+        connections,
+        arrivals: Arrivals::WhenFree,
+        patience: Duration::from_secs(10),
+        late_after: Duration::from_millis(10),
+    };
+    runner(drive, bare.process.pid(), 202)
 }

@@ -5,7 +5,7 @@
 //! after the other; each ratio is taken within its round, and the median of the rounds is what counts.
 
 mod backlog;
-pub(super) mod cost;
+mod cost;
 mod figures;
 
 use std::path::Path;
@@ -13,16 +13,17 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use self::cost::{Bare, Cost, Runner};
+use self::cost::Cost;
 use self::figures::Figures;
-use super::plant::Plant;
 use super::{Checks, Scale};
 use crate::drive::{Arrivals, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::output;
+use crate::plant::Plant;
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
 use crate::wire::{Answer, Wire};
+use crate::yardstick::Yardstick;
 
 const SKU: &str = "phone";
 /// More units than any round asks for.
@@ -96,16 +97,17 @@ async fn at_connections(
     body_bytes: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let bare = Bare::start(body_bytes).await?;
+    let mut bare = Yardstick::bare(body_bytes).await?;
     let mut plant = Plant::start(binary, DRAIN_RATE).await?;
     let accepted = sale(&plant, "accepted", STOCK).await?;
     let refused = sale(&plant, "refused", 1).await?;
     sell_out(&plant).await?;
     let pid = plant.process.pid();
-    let runner = |form, status| Runner::new(plant.drive(form, connections), pid, status);
-    let runners = [bare.runner(connections), runner(&accepted, 202), runner(&refused, 409)];
+    let runner = |form, status| cost::runner(plant.drive(form, connections), pid, status);
+    let runners =
+        [cost::bare(&bare, connections)?, runner(&accepted, 202)?, runner(&refused, 409)?];
     let [bare_cost, accepted, refused] = cost::race(runners, size.orders, size.turns).await?;
-    bare.kill().await?;
+    bare.process.kill().await?;
     let name = format!("accepted, embedded, {connections} connections");
     figures.cost(&name, 1.75, bare_cost, accepted);
     let name = format!("refused from memory, {connections} connections");

@@ -13,10 +13,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::plant::{Plant, STOP_WITHIN};
 use super::{Checks, Scale};
 use crate::drive::{Shared, look, shared};
 use crate::form::{Crowd, OrderForm};
+use crate::plant::{Plant, STOP_WITHIN};
 use crate::scrape::{Memory, Scrape};
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
