@@ -98,7 +98,9 @@ fn walk(root: &Path, directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).expect("the tree can be read").flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        if path.is_dir() && ![".git", "target", "data"].iter().any(|skip| name == **skip) {
+        if path.is_dir()
+            && ![".git", "target", "data", "node_modules"].iter().any(|skip| name == **skip)
+        {
             found.extend(walk(root, &path));
         } else if path.is_file() {
             let inside = path.strip_prefix(root).expect("walked from the root");
@@ -307,7 +309,8 @@ fn weight(path: &str, bytes: &[u8]) -> Option<String> {
 fn commands_can_be_run() {
     let root = root();
     let is_command = |file: &&String| {
-        file.starts_with("loadtest/prove/") || ["test", ".ci/run"].contains(&file.as_str())
+        file.starts_with("loadtest/prove/")
+            || ["test", ".ci/run", "loadtest/bench/run"].contains(&file.as_str())
     };
     let files = files(&root);
     let commands: Vec<&String> = files.iter().filter(is_command).collect();

@@ -8,9 +8,10 @@ use anyhow::anyhow;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::bench::Bench;
 use crate::prove::{self, Proof};
 use crate::run::{Ended, Scenario, print};
-use crate::{bare, output};
+use crate::{bare, bench, output};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -29,6 +30,21 @@ enum Command {
     Run(Box<Scenario>),
     /// Start a gateway and prove one promise
     Prove(Proof),
+    /// Time Forebay beside what a shop would put in its place
+    Bench(Bench),
+    /// Serve the floor: an epoll loop by hand that decides in memory
+    #[cfg(target_os = "linux")]
+    Floor {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Length of the body of its answers
+        #[arg(long, default_value_t = 165)]
+        body_bytes: usize,
+        /// A sale and its units, like `demo=1000`
+        #[arg(long = "sale", value_parser = name_and_units)]
+        sales: Vec<(String, u64)>,
+    },
     /// Serve the yardstick: bare hyper that answers 202 to everything
     Bare {
         /// Where to listen
@@ -64,12 +80,27 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
             Ok(done.ended())
         }
         Command::Prove(proof) => one_thread()?.block_on(until_interrupted(prove::prove(&proof))),
+        Command::Bench(plan) => {
+            one_thread()?.block_on(until_interrupted(Box::pin(bench::bench(&plan))))?;
+            Ok(Ended::Held)
+        }
+        #[cfg(target_os = "linux")]
+        Command::Floor { listen, body_bytes, sales } => {
+            crate::floor::serve(listen, body_bytes, sales).map(|()| Ended::Held)
+        }
         Command::Bare { listen, body_bytes } => {
             let mut two_workers = tokio::runtime::Builder::new_multi_thread();
             let runtime = two_workers.worker_threads(2).enable_all().build()?;
             runtime.block_on(bare::serve(listen, body_bytes)).map(|()| Ended::Held)
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn name_and_units(text: &str) -> Result<(String, u64), String> {
+    let parsed =
+        text.split_once('=').and_then(|(name, units)| Some((name.to_owned(), units.parse().ok()?)));
+    parsed.ok_or_else(|| "give a sale and its units, like demo=1000".to_owned())
 }
 
 /// Gives up at SIGINT and SIGTERM by dropping the work, and with it every process that it started.

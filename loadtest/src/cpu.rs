@@ -1,4 +1,4 @@
-//! CPU time of processes, as the kernel counts it.
+//! CPU time as the kernel counts it: of processes, and of the whole machine.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -52,6 +52,25 @@ fn parent(stat: &str) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// CPU time that all cores have spent on anything since the machine started, to a hundredth of a second. What
+/// the host of a virtual machine took away is in it.
+pub(crate) fn machine_busy() -> anyhow::Result<Duration> {
+    let text = std::fs::read_to_string("/proc/stat").context("/proc/stat")?;
+    let ticks = parse_busy(&text).context("/proc/stat has no line of all cores")?;
+    #[expect(clippy::cast_precision_loss, reason = "no machine has run for 2^52 ticks")]
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+fn parse_busy(stat: &str) -> Option<u64> {
+    let fields = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = fields.split_whitespace().map_while(|text| text.parse().ok()).collect();
+    let [user, nice, system, _idle, _disks, hard, soft, stolen, ..] = ticks.as_slice() else {
+        return None;
+    };
+    Some(user + nice + system + hard + soft + stolen)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +100,13 @@ mod tests {
         assert!(own.contains(&std::process::id()) && own.contains(&child.id()));
         assert_eq!(of_child, [child.id()]);
         assert_eq!(parent("7 (a) b) S 3 7 7"), Some(3));
+    }
+
+    #[test]
+    fn busy_is_all_but_idle_and_waiting() {
+        let stat = "cpu  1 2 4 1000 2000 8 16 32 1 0\ncpu0 9 9 9 9 9 9 9 9 9 9\n";
+        assert_eq!(parse_busy(stat), Some(63));
+        assert_eq!(parse_busy("cpu0 1 2 3 4 5 6 7 8\n"), None);
+        assert!(machine_busy().unwrap() > Duration::ZERO);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use hyper::Method;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinHandle;
@@ -43,6 +44,16 @@ pub struct Process {
 struct Printed {
     lines: Mutex<VecDeque<String>>,
     more: Notify,
+}
+
+/// Where a program lies: servers often lie outside of a user's path.
+pub(crate) fn found(program: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let also = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path).chain(also).map(|place| place.join(program));
+    places.find(|file| Path::is_file(file)).with_context(|| {
+        format!("{program} is not installed, and is needed here (`./test` installs what the proofs need)")
+    })
 }
 
 /// A free port on the loopback: bound to learn its number, and let go.
@@ -140,6 +151,23 @@ impl Process {
             }
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Waits until something listens there.
+    pub(crate) async fn listens(
+        &mut self,
+        address: SocketAddr,
+        within: Duration,
+    ) -> anyhow::Result<()> {
+        let until = clock::now() + within;
+        while TcpStream::connect(address).await.is_err() {
+            let ended = !self.is_running()?;
+            if ended || clock::now() >= until {
+                bail!("nothing listens at {address}:\n{}", self.text().await);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Whether it still runs.

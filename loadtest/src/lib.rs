@@ -6,16 +6,20 @@
 pub mod admin;
 mod alarm;
 pub mod bare;
+pub mod bench;
 pub mod call;
 pub mod cli;
 pub mod clock;
 mod cpu;
 pub mod drive;
+#[cfg(target_os = "linux")]
+pub mod floor;
 pub mod form;
 pub mod gateway;
 pub mod history;
 pub mod judge;
 mod lap;
+mod median;
 pub mod output;
 pub mod pace;
 pub mod page;

@@ -10,6 +10,7 @@ mod limits;
 mod memory;
 mod overload;
 mod pace;
+mod peers;
 mod restart;
 mod slow;
 mod speed;
@@ -68,6 +69,8 @@ pub enum Name {
     Slow,
     /// What an order costs beside bare hyper
     Speed,
+    /// The peers of the bench that need no installation do the job that they are timed for
+    Peers,
 }
 
 /// How much of it.
@@ -150,6 +153,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Edge => Box::pin(edge::prove(&binary, &mut checks)).await?,
         Name::Slow => slow::prove(&binary, proof.scale, &mut checks).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
+        Name::Peers => Box::pin(peers::prove(&binary, &mut checks)).await?,
     }
     let ended = checks.ended();
     output::line(if ended == Ended::Held { "proved" } else { "NOT PROVED" });

@@ -2,10 +2,9 @@
 //! Where the numbers differ, somebody's request was hidden in somebody else's.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,9 +12,10 @@ use tokio::time::{sleep, timeout};
 
 use super::row::Row;
 use crate::clock;
-use crate::gateway::{Process, free_address};
+use crate::gateway::{Process, found, free_address};
 use crate::plant::Plant;
 
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
 /// An answer is over when nothing more comes for this long.
 const QUIET: Duration = Duration::from_millis(100);
 /// Both sides have counted within this.
@@ -59,14 +59,8 @@ impl Proxy {
             // It logs to its output.
             Kind::Haproxy => format!("exec '{binary}' -db -f conf >{LOG}"),
         };
-        let process = Process::start(Path::new("sh"), &["-c", &line], directory.path(), &[])?;
-        let until = clock::now() + Duration::from_secs(10);
-        while TcpStream::connect(listens).await.is_err() {
-            if clock::now() > until {
-                bail!("{binary} does not listen:\n{}", process.text().await);
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+        let mut process = Process::start(Path::new("sh"), &["-c", &line], directory.path(), &[])?;
+        process.listens(listens, LISTENS_WITHIN).await?;
         Ok(Self { directory, listens, _process: process })
     }
 
@@ -81,16 +75,6 @@ impl Proxy {
         }
         Ok((passed_on, cut))
     }
-}
-
-/// Servers often lie outside of a user's path.
-fn found(binary: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let also = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
-    let mut places = std::env::split_paths(&path).chain(also).map(|place| place.join(binary));
-    places.find(|file| Path::is_file(file)).with_context(|| {
-        format!("{binary} is not installed: the proof needs it (`./test` installs it)")
-    })
 }
 
 fn nginx(at: &str, listens: SocketAddr, backend: SocketAddr) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::drive::{Arrivals, Drive};
 use crate::form::{Crowd, OrderForm};
-use crate::lap::{Lap, Runner, Servers};
+use crate::lap::{Expected, Lap, Length, Runner, Servers};
 use crate::yardstick::Yardstick;
 
 /// One in so many orders is sent beforehand, to warm caches and connections.
@@ -44,12 +44,12 @@ pub(super) async fn race<const N: usize>(
     turns: u64,
 ) -> anyhow::Result<[Cost; N]> {
     for runner in &mut runners {
-        runner.run(orders / WARM_UP).await?;
+        runner.run(Length::Orders(orders / WARM_UP)).await?;
     }
     let mut laps: [Vec<Lap>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..turns {
         for (runner, laps) in runners.iter_mut().zip(&mut laps) {
-            laps.push(runner.run(orders / turns).await?);
+            laps.push(runner.run(Length::Orders(orders / turns)).await?);
         }
     }
     Ok(laps.map(|laps| Cost::of(&laps)))
@@ -57,7 +57,7 @@ pub(super) async fn race<const N: usize>(
 
 /// The side whose process answers every order of this drive with this status.
 pub(super) fn runner(drive: Drive, pid: u32, status: u16) -> anyhow::Result<Runner> {
-    Ok(Runner::new(drive, Servers::of(pid)?, status))
+    Ok(Runner::new(drive, Servers::of(pid, None)?, Expected::Each(status)))
 }
 
 /// Bare hyper's side.

@@ -1,0 +1,30 @@
+//! The peers of `loadtest/bench/run` that need no more than the tests do: each does the job that it is timed for, and
+//! every answer of a short race is the right one. How fast they are is not judged here.
+
+use std::path::Path;
+
+use super::Checks;
+use crate::bench::{Name, Rig, check};
+use crate::lap::Length;
+use crate::report;
+
+const CONNECTIONS: usize = 16;
+const ORDERS: u64 = 1_000;
+
+pub(super) async fn prove(binary: &Path, checks: &mut Checks) -> anyhow::Result<()> {
+    let rig = Rig::new(binary, None, 1).await?;
+    for name in Name::AT_HAND {
+        let peer = rig.start(name, false).await?;
+        let label = peer.label();
+        for finding in check(&peer).await? {
+            checks.promise(finding.holds, format_args!("{label}: {}", finding.what));
+        }
+        for lane in peer.lanes() {
+            // An answer that is not the expected one is an error.
+            let lap = peer.runner(*lane, CONNECTIONS, "proof").run(Length::Orders(ORDERS)).await?;
+            report::row("answered", format_args!("{label}: {} {}", lap.orders, lane.name()));
+        }
+        peer.end().await?;
+    }
+    Ok(())
+}
