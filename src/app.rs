@@ -18,6 +18,7 @@ mod signals;
 mod sockets;
 mod upkeep;
 mod verifier;
+mod vitals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
@@ -19,6 +18,7 @@ use super::logs::Verbosity;
 use super::operations::OfEngines;
 use super::operations::Waiting;
 use super::public;
+use super::recorder;
 use super::reload;
 use super::reload::Live;
 use super::reload::Reloader;
@@ -37,8 +37,10 @@ use crate::http::Gateway;
 use crate::http::GatewayParts;
 use crate::http::admin::Access;
 use crate::http::admin::Admin;
+use crate::http::admin::Exposition;
 use crate::http::admin::Parts;
 use crate::identity::Identity;
+use crate::metrics::Registry;
 use crate::tasks;
 use crate::tasks::Check;
 use crate::tasks::CheckStatus;
@@ -67,7 +69,7 @@ pub(super) struct Given {
     /// Each asks for a reload.
     pub(super) hangups: Signal,
     pub(super) clock: SharedClock,
-    pub(super) metrics: PrometheusHandle,
+    pub(super) metrics: Registry,
     pub(super) sockets: Sockets,
 }
 
@@ -151,6 +153,9 @@ impl Process {
         let access = Arc::clone(&live.access);
         let retain = upkeep::retain(Arc::clone(&live.ledger), Arc::clone(&live.retention));
         self.work.until_stop("retention", retain);
+        self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
+        let directory = settings.ledger.embedded.directory.clone();
+        let metrics = recorder::exposition(metrics, directory);
         let verifier = RunningVerifier::new(&self.engines, &settings, &clock);
         let reloader = Arc::new(Reloader::new(inputs, settings, live, Arc::clone(&clock)));
         self.work.until_stop("reload", Arc::clone(&reloader).follow(hangups));
@@ -194,11 +199,10 @@ impl Process {
         operations: OfEngines,
         access: Arc<ArcSwap<Access>>,
         clock: &SharedClock,
-        metrics: PrometheusHandle,
+        metrics: Exposition,
         listener: std::net::TcpListener,
         connections: usize,
     ) -> Result<(), StartError> {
-        self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
         let parts = Parts {
             ledger: Arc::clone(&self.engines.ledger),
             operations: Arc::new(operations),

@@ -1,15 +1,18 @@
-//! The recorder of metrics, with the buckets of our own table.
+//! The recorder of metrics, and what is read from the kernel when somebody reads them.
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::OnceLock;
 
+use metrics::counter;
 use metrics::gauge;
-use metrics_exporter_prometheus::Matcher;
-use metrics_exporter_prometheus::PrometheusBuilder;
-use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::StartError;
+use super::vitals::Vitals;
 use crate::clock::Timestamp;
+use crate::http::admin::Exposition;
 use crate::metrics as table;
+use crate::metrics::Registry;
 
 /// A reload was taken over at that time, or refused.
 pub(super) fn reloaded(taken_over: Option<Timestamp>) {
@@ -19,31 +22,29 @@ pub(super) fn reloaded(taken_over: Option<Timestamp>) {
     }
 }
 
-/// How often observations are folded into their buckets when nobody reads them.
-pub(super) const UPKEEP: Duration = Duration::from_secs(5);
-
 /// Installs the recorder. A process has one; started again in the same process, the first one stays.
 ///
 /// # Errors
-/// When our table names buckets that the exporter does not take.
-pub(super) fn install(read_at: Timestamp) -> Result<PrometheusHandle, StartError> {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
+/// When somebody else has installed one.
+pub(super) fn install(read_at: Timestamp) -> Result<Registry, StartError> {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    if let Some(registry) = REGISTRY.get() {
+        return Ok(registry.clone());
     }
-    let bad = |error: &dyn std::fmt::Display| StartError::runtime(format!("metrics: {error}"));
-    let mut builder = PrometheusBuilder::new();
-    for metric in table::ALL {
-        if let table::Kind::Histogram(buckets) = metric.kind {
-            let name = Matcher::Full(metric.name.to_owned());
-            builder = builder.set_buckets_for_metric(name, buckets).map_err(|error| bad(&error))?;
-        }
-    }
-    let recorder = builder.build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).map_err(|error| bad(&error))?;
-    table::describe();
+    let registry = Registry::default();
+    metrics::set_global_recorder(registry.clone())
+        .map_err(|error| StartError::runtime(format!("metrics: {error}")))?;
     gauge!(table::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    counter!(table::REDIS_RECONNECTS).increment(0);
     reloaded(Some(read_at));
-    Ok(HANDLE.get_or_init(|| handle).clone())
+    Ok(REGISTRY.get_or_init(|| registry).clone())
+}
+
+/// What `/metrics` answers, with the figures of the process and of the ledger's disk as they are then.
+pub(super) fn exposition(registry: Registry, ledger: PathBuf) -> Exposition {
+    let vitals = Vitals::new(ledger);
+    Arc::new(move || {
+        vitals.tell();
+        registry.render()
+    })
 }

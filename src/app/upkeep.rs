@@ -1,12 +1,10 @@
-//! Small things that must be done now and then: metrics folded, old sales purged.
+//! Small things that must be done now and then: old sales purged, and their metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::recorder;
 use crate::admission::Limits;
 use crate::clock::micros;
 use crate::config::Retention;
@@ -14,6 +12,7 @@ use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
 use crate::metrics::LIMITER_KEYS;
+use crate::metrics::Registry;
 
 /// How often the ledger is asked to purge what is past its retention.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
@@ -32,11 +31,11 @@ pub(super) async fn limits(limits: Arc<Limits>) {
     }
 }
 
-/// Folds the observations of histograms, so that they take no memory when nobody scrapes.
-pub(super) async fn metrics(handle: PrometheusHandle) {
+/// Lets go of the series of sales that are gone, so that they take no memory when nobody scrapes.
+pub(super) async fn metrics(registry: Registry) {
     loop {
-        tokio::time::sleep(recorder::UPKEEP).await;
-        handle.run_upkeep();
+        tokio::time::sleep(RETAIN_EVERY).await;
+        registry.sweep();
     }
 }
 

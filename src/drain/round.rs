@@ -260,23 +260,16 @@ impl Round {
         }
         let now = self.shared.now();
         let meters = &self.sale.meters;
-        let ended = match fate {
-            Fate::Placed { .. } => Some(&meters.placed),
-            Fate::Refused { .. } => Some(&meters.refused),
-            Fate::Dead { .. } => {
-                meters.dead.increment(1);
-                None
+        match fate {
+            Fate::Placed { .. } | Fate::Refused { .. } => {
+                meters.completion.record(since_acceptance);
             }
+            Fate::Dead { .. } => meters.dead.increment(1),
             Fate::Later { after, .. } => {
                 self.shared.figures.went_back(label.unwrap_or(UNSTARTED), 1);
                 self.shared.with_turn(|turn| turn.due_at(self.sale.sale_no, now + *after));
-                None
             }
-            Fate::Unstarted => None,
-        };
-        if let Some(counter) = ended {
-            counter.increment(1);
-            meters.completion.record(since_acceptance);
+            Fate::Unstarted => {}
         }
     }
 }

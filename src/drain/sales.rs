@@ -17,8 +17,6 @@ use crate::sale::{SaleName, SaleNo};
 pub(super) struct Meters {
     pub(super) queue_wait: Histogram,
     pub(super) completion: Histogram,
-    pub(super) placed: Counter,
-    pub(super) refused: Counter,
     pub(super) dead: Counter,
 }
 
@@ -47,14 +45,10 @@ impl fmt::Debug for Sale {
 impl Sale {
     fn new(doc: &SaleDoc) -> Self {
         let sale = doc.name.as_str().to_owned();
-        let outcome =
-            |outcome: &'static str| counter!(ORDERS, "sale" => sale.clone(), "outcome" => outcome);
         let meters = Meters {
             queue_wait: histogram!(QUEUE_WAIT, "sale" => sale.clone()),
             completion: histogram!(ORDER_COMPLETION, "sale" => sale.clone()),
-            placed: outcome("placed"),
-            refused: outcome("refused"),
-            dead: outcome("dead"),
+            dead: counter!(ORDERS, "sale" => sale, "outcome" => "dead"),
         };
         Self {
             sale_no: doc.sale_no,

@@ -12,7 +12,7 @@ use super::outcome::{IN_DOUBT, TIMED_OUT};
 use super::sink::Sink;
 use crate::clock::SharedClock;
 use crate::ledger::DrainDoc;
-use crate::metrics::{DRAIN_ATTEMPTS, DRAIN_RATE_LIMIT, STORE_RETRIES, WORKERS};
+use crate::metrics::{DRAIN_ATTEMPTS, STORE_RETRIES, WORKERS};
 use crate::store::LaterCause;
 use crate::tasks::{Check, CheckStatus};
 
@@ -44,7 +44,6 @@ pub(super) struct Figures {
     retries: [(&'static str, Counter); 6],
     busy_gauge: Gauge,
     idle_gauge: Gauge,
-    rate_gauge: Gauge,
 }
 
 impl fmt::Debug for Figures {
@@ -72,7 +71,6 @@ impl Figures {
                 .map(|label| (label, counter!(STORE_RETRIES, "reason" => label))),
             busy_gauge,
             idle_gauge,
-            rate_gauge: gauge!(DRAIN_RATE_LIMIT),
         }
     }
 
@@ -109,7 +107,6 @@ impl Figures {
 
     /// The drain's settings in force.
     pub(super) fn settings(&self, doc: &DrainDoc) {
-        self.rate_gauge.set(doc.rate.as_per_second());
         let why = doc.reason.as_deref().unwrap_or("operator");
         self.halted(doc.paused.then(|| format!("paused: {why}")));
     }

@@ -17,6 +17,7 @@ mod origin;
 mod page;
 mod query;
 mod reply;
+mod requests;
 mod route;
 mod sale;
 mod status;
@@ -39,7 +40,6 @@ use hyper::header::{
 };
 use hyper::http::request;
 use hyper::{Method, Request, Uri};
-use metrics_exporter_prometheus::PrometheusHandle;
 
 use access::Denied;
 pub use access::{Access, Exposed};
@@ -49,6 +49,7 @@ pub use origin::Hosts;
 use query::Query;
 use reply::Problem;
 pub use reply::{Body, Reply};
+use requests::Requests;
 use route::Resource;
 pub use token::{BadTokens, Tokens};
 
@@ -66,6 +67,9 @@ const NO_REFERRER: HeaderName = HeaderName::from_static("referrer-policy");
 /// Every method that some resource has.
 const ALL_METHODS: &str = "GET, HEAD, OPTIONS, POST, PUT, PATCH";
 
+/// What `/metrics` answers, in Prometheus' text format.
+pub type Exposition = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// Random numbers for a new sale: randomness comes in by parameter.
 pub type Numbers = Box<dyn Fn() -> [SaleNo; 4] + Send + Sync>;
 
@@ -81,8 +85,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// Phases go by its wall time.
     pub clock: SharedClock,
-    /// The recorder's handle; its upkeep is the app's.
-    pub metrics: PrometheusHandle,
+    /// Every series as text.
+    pub metrics: Exposition,
     /// Who may come in, replaced as a whole by a reload.
     pub access: Arc<ArcSwap<Access>>,
     /// Random numbers for a new sale.
@@ -100,13 +104,15 @@ impl fmt::Debug for Parts {
 pub struct Admin {
     parts: Arc<Parts>,
     gauges: Arc<Gauges>,
+    requests: Arc<Requests>,
 }
 
 impl Admin {
     /// A listener with its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self { parts: Arc::new(parts), gauges: Arc::default() }
+        let requests = Arc::new(Requests::new());
+        Self { parts: Arc::new(parts), gauges: Arc::default(), requests }
     }
 
     /// Answers one request of `peer` that came in at the edge.
@@ -124,7 +130,7 @@ impl Admin {
             Err(refused) => {
                 let mut reply = Problem::from(&refused).reply();
                 reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                gauges::request(resource, &head.method, reply.status(), Duration::ZERO);
+                self.requests.note(resource, &head.method, reply.status(), Duration::ZERO);
                 guarded(reply)
             }
         }
@@ -151,7 +157,8 @@ impl Admin {
             }
         }
         let took = self.parts.clock.monotonic().saturating_sub(began);
-        gauges::request(Resource::find(head.uri.path()), &head.method, reply.status(), took);
+        let resource = Resource::find(head.uri.path());
+        self.requests.note(resource, &head.method, reply.status(), took);
         guarded(reply)
     }
 

@@ -1,6 +1,5 @@
-//! Durations of requests and counts of polls, on handles that are made once.
+//! Durations of requests and counts of polls. Every series is there from the start, on a handle that is made once.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
@@ -24,16 +23,62 @@ pub(super) enum Route {
 
 const ROUTES: [&str; 7] = ["orders", "tickets", "waits", "streams", "sales", "probes", "other"];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "other"];
-/// Every status that the listener answers; the last stands for all others, and for no answer.
-const CODES: [u16; 23] = [
-    200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 431,
-    500, 501, 503, 0,
+const GET: usize = 0;
+const POST: usize = 1;
+const DELETE: usize = 2;
+const OTHER: usize = 3;
+
+/// What a route answers to one method. Every row ends in `other`: a code that is not in the row, or no answer,
+/// because the connection ended before it.
+#[derive(Debug)]
+struct Row {
+    route: Route,
+    method: usize,
+    codes: &'static [u16],
+}
+
+const fn row(route: Route, method: usize, codes: &'static [u16]) -> Row {
+    Row { route, method, codes }
+}
+
+/// What every route answers to the methods that it does not have, and to OPTIONS.
+const NOT_ITS_OWN: &[u16] = &[204, 400, 405, 501];
+
+const ROWS: &[Row] = &[
+    row(
+        Route::Orders,
+        POST,
+        &[202, 400, 401, 403, 404, 408, 409, 410, 413, 415, 417, 422, 429, 500, 503],
+    ),
+    row(Route::Orders, OTHER, NOT_ITS_OWN),
+    row(Route::Tickets, GET, &[200, 400, 404, 410, 429, 500, 503]),
+    row(Route::Tickets, DELETE, &[200, 400, 401, 404, 409, 410, 500, 503]),
+    row(Route::Tickets, OTHER, NOT_ITS_OWN),
+    row(Route::Waits, GET, &[200]),
+    row(Route::Streams, GET, &[200, 204, 400, 404, 410, 429, 500, 503]),
+    row(Route::Streams, OTHER, NOT_ITS_OWN),
+    row(Route::Sales, GET, &[200, 304, 400, 404, 500]),
+    row(Route::Sales, OTHER, NOT_ITS_OWN),
+    row(Route::Probes, GET, &[200, 400, 503]),
+    row(Route::Probes, OTHER, NOT_ITS_OWN),
+    row(Route::Other, GET, &[200, 400, 404]),
+    row(Route::Other, OTHER, &[204, 400, 404, 405, 501]),
 ];
+
+/// The row of a route and method; that of the route's other methods when it has none of its own.
+fn row_of(route: Route, method: usize) -> usize {
+    let find = |method| ROWS.iter().position(|row| row.route == route && row.method == method);
+    // Held answers have one row: only GET is held.
+    find(method).or_else(|| find(OTHER)).or_else(|| find(GET)).unwrap_or_default()
+}
 
 /// Handles of the public listener.
 #[derive(Debug)]
 pub(super) struct Meters {
-    requests: Vec<OnceLock<Histogram>>,
+    /// For each route and method its row in [`ROWS`].
+    rows: [[usize; METHODS.len()]; ROUTES.len()],
+    /// For each row its codes, and `other`.
+    requests: Vec<Vec<Histogram>>,
     polls: Counter,
     /// Requests that were answered 500.
     pub(super) panics: Counter,
@@ -41,9 +86,18 @@ pub(super) struct Meters {
 
 impl Meters {
     pub(super) fn new() -> Self {
-        let slots = ROUTES.len() * METHODS.len() * CODES.len();
+        const ALL: [Route; ROUTES.len()] = [
+            Route::Orders,
+            Route::Tickets,
+            Route::Waits,
+            Route::Streams,
+            Route::Sales,
+            Route::Probes,
+            Route::Other,
+        ];
         Self {
-            requests: (0..slots).map(|_| OnceLock::new()).collect(),
+            rows: ALL.map(|route| [GET, POST, DELETE, OTHER].map(|method| row_of(route, method))),
+            requests: ROWS.iter().map(handles).collect(),
             polls: counter!(TICKET_POLLS),
             panics: counter!(HTTP_PANICS),
         }
@@ -58,26 +112,68 @@ impl Meters {
         took: Duration,
     ) {
         let method = match *method {
-            Method::GET | Method::HEAD => 0,
-            Method::POST => 1,
-            Method::DELETE => 2,
-            _ => 3,
+            Method::GET | Method::HEAD => GET,
+            Method::POST => POST,
+            Method::DELETE => DELETE,
+            _ => OTHER,
         };
-        let code = code.map_or(0, |code| code.as_u16());
-        let known = CODES.iter().position(|known| *known == code);
-        let at = known.unwrap_or(CODES.len() - 1);
-        let slot = (route as usize * METHODS.len() + method) * CODES.len() + at;
-        let Some(slot) = self.requests.get(slot) else { return };
-        let make = || {
-            let code = if CODES[at] == 0 { "other".to_owned() } else { CODES[at].to_string() };
-            let (route, method) = (ROUTES[route as usize], METHODS[method]);
-            histogram!(HTTP_REQUEST_DURATION, "route" => route, "method" => method, "code" => code)
-        };
-        slot.get_or_init(make).record(took);
+        let row = self.rows[route as usize][method];
+        let codes = ROWS[row].codes;
+        let known = code.and_then(|code| codes.iter().position(|known| *known == code.as_u16()));
+        self.requests[row][known.unwrap_or(codes.len())].record(took);
     }
 
     /// One read of a ticket.
     pub(super) fn poll(&self) {
         self.polls.increment(1);
+    }
+}
+
+/// A row's histograms, in the order of its codes.
+fn handles(row: &Row) -> Vec<Histogram> {
+    let (route, method) = (ROUTES[row.route as usize], METHODS[row.method]);
+    let of = |code: String| histogram!(HTTP_REQUEST_DURATION, "route" => route, "method" => method, "code" => code);
+    let codes = row.codes.iter().map(|code| code.to_string());
+    codes.chain(["other".to_owned()]).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Registry;
+
+    #[test]
+    fn every_request_falls_into_a_series_that_was_there_before() {
+        let registry = Registry::default();
+        let meters = metrics::with_local_recorder(&registry, Meters::new);
+        let before = registry.series();
+        let (get, took) = (Method::GET, Duration::from_micros(300));
+        for code in [200, 404, 418, 503] {
+            let code = StatusCode::from_u16(code).unwrap();
+            meters.request(Route::Tickets, &get, Some(code), took);
+        }
+        meters.request(Route::Waits, &Method::HEAD, None, took);
+        meters.request(Route::Orders, &Method::PUT, Some(StatusCode::METHOD_NOT_ALLOWED), took);
+        assert_eq!(registry.series(), before, "nothing is made on first use");
+        let text = registry.render();
+        for (labels, count) in [
+            (r#"route="tickets",method="GET",code="200""#, 1),
+            (r#"route="tickets",method="GET",code="other""#, 1),
+            (r#"route="waits",method="GET",code="other""#, 1),
+            (r#"route="orders",method="other",code="405""#, 1),
+            (r#"route="orders",method="POST",code="202""#, 0),
+        ] {
+            let name = "forebay_http_request_duration_seconds_count";
+            let line = format!("{name}{{{labels}}} {count}");
+            assert!(text.lines().any(|known| known == line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_row_is_reached() {
+        let meters = metrics::with_local_recorder(&Registry::default(), Meters::new);
+        let reached: std::collections::BTreeSet<usize> =
+            meters.rows.into_iter().flatten().collect();
+        assert_eq!(reached.len(), ROWS.len());
     }
 }

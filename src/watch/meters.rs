@@ -36,8 +36,8 @@ admissions! {
     InDoubt = "in_doubt",
 }
 
-/// Counters of one sale, all there from the start.
-#[derive(Debug)]
+/// Counters of one sale, all there from the start; those of a purged sale are gone.
+#[derive(Debug, Default)]
 pub struct Admissions {
     counters: Vec<Counter>,
 }

@@ -126,8 +126,8 @@ pub struct SaleView {
     rate: AtomicU64,
     /// The most orders that may wait.
     backlog: AtomicU64,
-    /// Order calls by what became of them.
-    admissions: Admissions,
+    /// Order calls by what became of them; empty when the sale is purged, so that its series go.
+    admissions: ArcSwap<Admissions>,
 }
 
 fn latch(level: Level) -> u64 {
@@ -168,6 +168,7 @@ impl SaleView {
             return None;
         };
         let admit = admit(&doc, None, clock);
+        let admissions = if doc.purged { Admissions::default() } else { Admissions::of(&doc.name) };
         Some(Self {
             sale_no: doc.sale_no,
             name: doc.name.clone(),
@@ -175,7 +176,7 @@ impl SaleView {
             waiting: AtomicU64::new(queue.waiting()),
             rate: AtomicU64::new(0),
             backlog: AtomicU64::new(1),
-            admissions: Admissions::of(&doc.name),
+            admissions: ArcSwap::from_pointee(admissions),
             terms: ArcSwap::from_pointee(Forsale::new(doc, latches, admit)),
             holders: DashSet::default(),
             queue: Mutex::new(queue),
@@ -238,8 +239,8 @@ impl SaleView {
 
     /// Counts order calls.
     #[must_use]
-    pub fn admissions(&self) -> &Admissions {
-        &self.admissions
+    pub fn admissions(&self) -> Guard<Arc<Admissions>> {
+        self.admissions.load()
     }
 
     pub(super) fn set_pace(&self, rate: f64, backlog: u64) {
@@ -287,6 +288,7 @@ impl SaleView {
         let admit = admit(doc, known.admit.as_ref(), clock);
         self.terms.store(Arc::new(Forsale::new(doc.clone(), latches, admit)));
         if doc.purged {
+            self.admissions.store(Arc::default());
             self.holders.clear();
             *self.queue() = Queue::default();
             self.waiting.store(0, Ordering::Relaxed);

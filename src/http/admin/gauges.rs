@@ -1,25 +1,29 @@
-//! The listener's own metrics, and gauges that follow from the census and the drain's settings, set when `/metrics` is read.
+//! What follows from the census and the drain's settings, set when `/metrics` is read. It is the ledger's, not this
+//! process's: where several processes share a ledger, each tells the same.
 //!
-//! The recorder cannot take a series back: those of a sale that the ledger forgot stay at 0 until the process
-//! ends. Sales and skus are named by operators, so their number is bounded by what operators make.
+//! Sales are named by operators, so their number is bounded by what operators make; series of a purged sale are
+//! let go.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use hyper::{Method, StatusCode};
-use metrics::{Gauge, gauge, histogram};
+use metrics::{Counter, Gauge, counter, gauge};
 
-use super::route::Resource;
-use crate::ledger::{DrainDoc, SaleDoc};
+use crate::ledger::{Census, DrainDoc, ItemCensus, SaleDoc};
 use crate::metrics as names;
-use crate::sale::{SaleName, Sku};
+use crate::sale::{SaleName, SaleNo, Sku};
+
+/// Skus of one sale with series of their own.
+const SKUS_MAX: usize = 100;
+
+/// The label of the others together; no sku is called so.
+const REST: &str = "(other)";
 
 /// Handles of the gauges, cached so that a read of the metrics looks up no label.
 #[derive(Default)]
 pub(super) struct Gauges {
-    sales: Mutex<BTreeMap<SaleName, OfSale>>,
+    sales: Mutex<BTreeMap<SaleNo, OfSale>>,
 }
 
 impl fmt::Debug for Gauges {
@@ -32,17 +36,37 @@ struct OfSale {
     depth: Gauge,
     oldest: Gauge,
     dead: Gauge,
+    /// By outcome, in the order of [`ended`].
+    orders: [Counter; 6],
     stock: BTreeMap<Sku, [Gauge; 3]>,
+    /// The skus beyond [`SKUS_MAX`] together.
+    rest: Option<[Gauge; 3]>,
+}
+
+/// Orders of a sale by their terminal states.
+fn ended(census: &Census) -> [(&'static str, u64); 6] {
+    [
+        ("placed", census.placed),
+        ("paid", census.paid),
+        ("refused", census.refused),
+        ("cancelled", census.cancelled),
+        ("expired", census.expired),
+        ("lost", census.lost),
+    ]
 }
 
 impl OfSale {
-    fn new(sale: &SaleName) -> Self {
+    fn new(doc: &SaleDoc) -> Self {
+        let sale = &doc.name;
         let of = |name: &'static str| gauge!(name, "sale" => sale.to_string());
+        let counter = |(outcome, _)| counter!(names::ORDERS, "sale" => sale.to_string(), "outcome" => outcome);
         Self {
             depth: of(names::QUEUE_DEPTH),
             oldest: of(names::QUEUE_OLDEST_AGE),
             dead: of(names::DEAD_ORDERS),
+            orders: ended(&doc.census).map(counter),
             stock: BTreeMap::new(),
+            rest: None,
         }
     }
 
@@ -51,24 +75,33 @@ impl OfSale {
         self.depth.set(float(census.queued + census.placing));
         self.oldest.set(float(census.oldest_waiting_ms) / 1_000.0);
         self.dead.set(float(census.dead));
-        for item in &census.items {
-            let [available, held, sold] =
-                self.stock.entry(item.sku.clone()).or_insert_with(|| of_item(&doc.name, &item.sku));
-            available.set(float(item.available));
-            held.set(float(item.held));
-            sold.set(float(item.sold));
+        for (counter, (_, orders)) in self.orders.iter().zip(ended(census)) {
+            counter.absolute(orders);
         }
-    }
-
-    fn clear(&self) {
-        let stock = self.stock.values().flatten();
-        [&self.depth, &self.oldest, &self.dead].into_iter().chain(stock).for_each(|g| g.set(0.0));
+        let shown = census.items.len().min(SKUS_MAX);
+        for item in &census.items[..shown] {
+            let gauges = self.stock.entry(item.sku.clone());
+            let gauges = gauges.or_insert_with(|| of_item(&doc.name, item.sku.as_str()));
+            show(gauges, &[item.available, item.held, item.sold]);
+        }
+        let rest = &census.items[shown..];
+        if !rest.is_empty() {
+            let sum = |units: fn(&ItemCensus) -> u64| rest.iter().map(units).sum::<u64>();
+            let units = [sum(|item| item.available), sum(|item| item.held), sum(|item| item.sold)];
+            show(self.rest.get_or_insert_with(|| of_item(&doc.name, REST)), &units);
+        }
     }
 }
 
-fn of_item(sale: &SaleName, sku: &Sku) -> [Gauge; 3] {
+fn show(gauges: &[Gauge; 3], units: &[u64; 3]) {
+    for (gauge, units) in gauges.iter().zip(units) {
+        gauge.set(float(*units));
+    }
+}
+
+fn of_item(sale: &SaleName, sku: &str) -> [Gauge; 3] {
     ["available", "held", "sold"].map(|state| {
-        let (sale, sku) = (sale.to_string(), sku.to_string());
+        let (sale, sku) = (sale.to_string(), sku.to_owned());
         gauge!(names::STOCK_UNITS, "sale" => sale, "sku" => sku, "state" => state)
     })
 }
@@ -79,18 +112,13 @@ fn float(count: u64) -> f64 {
 }
 
 impl Gauges {
-    /// Sets the gauges of every sale; those of sales that are gone to 0.
+    /// Sets the gauges of every sale, and lets go of those of sales that are gone.
     pub(super) fn sales(&self, docs: &[SaleDoc]) {
         let mut sales = self.sales.lock().unwrap_or_else(PoisonError::into_inner);
-        sales.retain(|name, of_sale| {
-            let there = docs.iter().any(|doc| doc.name == *name);
-            if !there {
-                of_sale.clear();
-            }
-            there
-        });
-        for doc in docs {
-            sales.entry(doc.name.clone()).or_insert_with(|| OfSale::new(&doc.name)).set(doc);
+        let living = || docs.iter().filter(|doc| !doc.purged);
+        sales.retain(|sale_no, _| living().any(|doc| doc.sale_no == *sale_no));
+        for doc in living() {
+            sales.entry(doc.sale_no).or_insert_with(|| OfSale::new(doc)).set(doc);
         }
     }
 
@@ -99,28 +127,4 @@ impl Gauges {
         let rate = if doc.paused { 0.0 } else { doc.rate.as_per_second() };
         gauge!(names::DRAIN_RATE_LIMIT).set(rate);
     }
-}
-
-/// Notes one answered request. The time of a stream ends where it begins to be sent. The labels are closed
-/// sets, whatever is asked for.
-pub(super) fn request(
-    resource: Option<Resource<'_>>,
-    method: &Method,
-    status: StatusCode,
-    took: Duration,
-) {
-    let route = resource.map_or("other", Resource::template);
-    let method = match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::PUT => "PUT",
-        Method::POST => "POST",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    };
-    let code = status.as_str().to_owned();
-    let name = names::HTTP_REQUEST_DURATION;
-    histogram!(name, "route" => route, "method" => method, "code" => code).record(took);
 }

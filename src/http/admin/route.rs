@@ -45,6 +45,32 @@ const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 
 impl<'a> Resource<'a> {
+    /// One of each kind.
+    pub(super) const EVERY: [Resource<'static>; 22] = [
+        Resource::Page,
+        Resource::Metrics,
+        Resource::Livez,
+        Resource::Readyz,
+        Resource::Version,
+        Resource::Openapi,
+        Resource::Reload,
+        Resource::Sales,
+        Resource::Sale(""),
+        Resource::Switch("", Switch::Pause),
+        Resource::Switch("", Switch::Resume),
+        Resource::Switch("", Switch::Close),
+        Resource::Switch("", Switch::Purge),
+        Resource::Stock(""),
+        Resource::Tickets(""),
+        Resource::Dead(""),
+        Resource::DeadOrder("", "", DeadAct::Retry),
+        Resource::DeadOrder("", "", DeadAct::Refuse),
+        Resource::Drain,
+        Resource::Ticket(""),
+        Resource::Verify,
+        Resource::Faults,
+    ];
+
     /// The resource of a path.
     pub(super) fn find(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix('/')?;

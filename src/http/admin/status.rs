@@ -83,7 +83,7 @@ impl Admin {
             Ok(Err(fault)) => tracing::debug!(%fault, "the gauges of sales and drain are old"),
             Err(_) => tracing::debug!("the ledger is slow: the gauges of sales and drain are old"),
         }
-        let text = self.parts.metrics.render();
+        let text = (self.parts.metrics)();
         whole(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
     }
 

@@ -143,6 +143,8 @@ impl Work {
         if reads.is_empty() {
             return;
         }
+        // Whoever reads the metrics reads the census first; commits do not go through all sales.
+        self.own.tell_size();
         let tail = self.own.shared.ring.newest();
         let view = View { book: &self.own.book, now: self.now(), tail };
         for read in reads {
@@ -172,7 +174,6 @@ impl Work {
                 if std::mem::replace(&mut self.told, base) != base {
                     self.own.shared.follow.closed_before(base);
                 }
-                self.own.tell_size();
                 if dropped {
                     self.make_room();
                 }

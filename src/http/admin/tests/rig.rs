@@ -10,7 +10,6 @@ use futures_util::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
 use hyper::{Request, StatusCode};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -25,6 +24,7 @@ use crate::ledger::{
     Fault, Grant, Ledger, OrderDoc, Receipt, Reserve, Reserved, SaleDoc, Settle, Settled,
     SharedLedger, Snapshot, Tail, TailId, Timeline,
 };
+use crate::metrics::Registry;
 use crate::order::{
     Buyer, ItemLine, ItemLines, KEY_BYTES, Keyring, Place, SaleSeal, TicketKey, TicketText,
 };
@@ -247,7 +247,7 @@ pub(super) struct Rig {
     pub(super) clock: Arc<ManualClock>,
     pub(super) keyring: Keyring,
     pub(super) readiness: Readiness,
-    pub(super) recorder: PrometheusRecorder,
+    pub(super) recorder: Registry,
 }
 
 impl Rig {
@@ -278,23 +278,25 @@ impl Rig {
         });
         let keyring = Keyring::default();
         keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = Registry::default();
+        let shown = recorder.clone();
         let readiness = Readiness::default();
         let drawn = AtomicUsize::new(1);
         let numbers = move || {
             let first = u32::try_from(drawn.fetch_add(4, Ordering::SeqCst)).unwrap();
             [0, 1, 2, 3].map(|more| SaleNo(first + more))
         };
-        let admin = Admin::new(Parts {
+        let parts = Parts {
             ledger: Arc::<Gate>::clone(&gate),
             operations: Arc::<Played>::clone(&played),
             keyring: keyring.clone(),
             readiness: readiness.clone(),
             clock: engine.clock(),
-            metrics: recorder.handle(),
+            metrics: Arc::new(move || shown.render()),
             access: Arc::new(ArcSwap::from_pointee(access)),
             numbers: Box::new(numbers),
-        });
+        };
+        let admin = metrics::with_local_recorder(&recorder, || Admin::new(parts));
         let clock = engine.clock();
         Self { admin, gate, played, clock, keyring, readiness, recorder }
     }
