@@ -271,6 +271,13 @@ mod tests {
         let authority = listener.local_addr().unwrap().to_string();
         let silent = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // An answer before its question would be none.
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                question.extend(byte);
+            }
             stream.write_all(answer.as_bytes()).unwrap();
             // Until the client goes away.
             let _ = stream.read_to_end(&mut Vec::new());
