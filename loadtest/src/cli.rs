@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::Bench;
+use crate::measure::Measure;
 use crate::prove::{self, Proof};
 use crate::run::{Ended, Scenario, print};
 use crate::{bare, bench, output};
@@ -45,6 +46,8 @@ enum Command {
         #[arg(long = "sale", value_parser = name_and_units)]
         sales: Vec<(String, u64)>,
     },
+    /// Measure what a MariaDB of our own takes: the figures behind the simulated store
+    MeasureMariadb(Measure),
     /// Serve the yardstick: bare hyper that answers 202 to everything
     Bare {
         /// Where to listen
@@ -87,6 +90,9 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
         #[cfg(target_os = "linux")]
         Command::Floor { listen, body_bytes, sales } => {
             crate::floor::serve(listen, body_bytes, sales).map(|()| Ended::Held)
+        }
+        Command::MeasureMariadb(measure) => {
+            one_thread()?.block_on(until_interrupted(measure.run())).map(|()| Ended::Held)
         }
         Command::Bare { listen, body_bytes } => {
             let mut two_workers = tokio::runtime::Builder::new_multi_thread();

@@ -46,20 +46,23 @@ struct Printed {
     more: Notify,
 }
 
-/// Where a program lies: servers often lie outside of a user's path.
-pub(crate) fn found(program: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let also = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
-    let mut places = std::env::split_paths(&path).chain(also).map(|place| place.join(program));
-    places.find(|file| Path::is_file(file)).with_context(|| {
-        format!("{program} is not installed, and is needed here (`./test` installs what the proofs need)")
-    })
-}
-
 /// A free port on the loopback: bound to learn its number, and let go.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("no free port on the loopback")?;
     Ok(listener.local_addr()?)
+}
+
+/// Where a server's binary lies: servers often lie outside of a user's path.
+///
+/// # Errors
+/// When it is not installed.
+pub fn found(binary: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let also = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path).chain(also).map(|place| place.join(binary));
+    places
+        .find(|file| Path::is_file(file))
+        .with_context(|| format!("{binary} is not installed: install it (`./test` does)"))
 }
 
 impl Process {

@@ -19,6 +19,7 @@ pub mod gateway;
 pub mod history;
 pub mod judge;
 mod lap;
+pub mod measure;
 mod median;
 pub mod output;
 pub mod pace;
