@@ -30,7 +30,7 @@ pub(super) fn broken(said: &Said) -> Vec<(&'static str, String)> {
         ("queue.memory", queue.memory.0 == 0),
         ("ledger.embedded.snapshot_after", said.ledger.embedded.snapshot_after.0 == 0),
         ("store.simulated.connections", simulated.connections == 0),
-        ("store.simulated.knee", simulated.knee == 0),
+        ("store.simulated.server.cores", simulated.server.cores == 0),
         ("retention.tickets", said.retention.tickets.0 == none),
         ("retention.sales", said.retention.sales.0 == none),
     ];
@@ -42,6 +42,9 @@ pub(super) fn broken(said: &Said) -> Vec<(&'static str, String)> {
     if said.ledger.embedded.segment_size.0 < SEGMENT_SIZE_MIN {
         let key = "ledger.embedded.segment_size";
         broken.push((key, format!("`{key}` must be at least {}", Size(SEGMENT_SIZE_MIN))));
+    }
+    for key in simulated.server.too_long() {
+        broken.push((key, format!("`{key}` must be at most an hour")));
     }
     broken
 }

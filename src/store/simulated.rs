@@ -1,37 +1,41 @@
 //! The simulated store: SQLite tables, and in front of them the behaviour of a MySQL server.
 
+pub mod codes;
 mod error;
 mod faults;
 pub mod offline;
 mod rows;
+pub mod server;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod worker;
 
+use std::hash::Hasher;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use codes::Code;
 pub use error::OpenError;
 use faults::Dice;
 pub use faults::{BadFaults, FaultPlan};
 use futures_util::future::BoxFuture;
 use rows::Attempt;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use serde::{Deserialize, Serialize};
+use server::{Capacity, Constants, Server};
 use tokio::sync::oneshot;
-use worker::{Job, Worker};
+use turn::Asked;
+use worker::{Call, Job, Worker};
 
 use super::{
-    Found, Later, LaterCause, OrderPage, PlaceOrder, Placement, StockRow, Store, StoreError,
-    StoreRows,
+    Found, Later, OrderPage, PlaceOrder, Placement, StockRow, Store, StoreError, StoreRows,
 };
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Timestamp};
 use crate::order::TicketText;
-use crate::sale::StockChange;
-use crate::units::Span;
+use crate::sale::{SaleNo, StockChange};
 
 /// `[store.simulated]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,51 +45,53 @@ pub struct Config {
     pub directory: PathBuf,
     /// Calls that the server takes at once; more are refused with 1040. Shared by all processes.
     pub connections: u32,
-    /// Time of one call.
-    pub latency: Span,
-    /// Time of each row on top, in microseconds.
-    pub row_micros: u64,
-    /// Calls at once beyond which each further one makes all of them slower.
-    pub knee: u32,
+    /// How fast the server is.
+    pub server: Constants,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            directory: "./data/store".into(),
-            connections: 32,
-            latency: Span(Duration::from_millis(2)),
-            row_micros: 20,
-            knee: 8,
-        }
+        // What MariaDB takes when it is not told.
+        Self { directory: "./data/store".into(), connections: 151, server: Constants::default() }
     }
 }
 
 /// The simulated store. Several may be open on one directory, in several processes too.
 #[derive(Debug)]
 pub struct Simulated {
-    config: Config,
+    connections: u32,
     worker: Worker,
-    calls: Arc<AtomicU64>,
+    clock: SharedClock,
+    front: Arc<Mutex<Front>>,
+}
+
+/// What decides about a call.
+#[derive(Debug)]
+struct Front {
+    server: Server,
     dice: Dice,
 }
 
-/// What happens to one call.
-#[derive(Clone, Copy, Debug)]
-struct Weather {
-    takes: Duration,
-    frozen: bool,
-    error: Option<u16>,
-    lost: bool,
+/// A connection, given back when it is dropped.
+struct Connected(Arc<Mutex<Front>>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        locked(&self.0).server.disconnect();
+    }
 }
 
-/// Counts a call as in flight until it is dropped.
-struct InFlight(Arc<AtomicU64>);
+fn locked(front: &Mutex<Front>) -> MutexGuard<'_, Front> {
+    front.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A call that the server took, and what will become of it.
+struct Taken {
+    connected: Connected,
+    begins: Duration,
+    ends: Duration,
+    failed: Option<Code>,
+    lost: bool,
 }
 
 impl Simulated {
@@ -99,8 +105,10 @@ impl Simulated {
         let mut connection = Connection::open(&file).map_err(OpenError::sqlite(&file))?;
         tables::prepare(&mut connection, &file)?;
         private_file(&file).map_err(OpenError::io(&file))?;
-        let worker = Worker::start(connection, clock).map_err(OpenError::io(&file))?;
-        Ok(Self { config, worker, calls: Arc::default(), dice: Dice::default() })
+        let worker = Worker::start(connection, Arc::clone(&clock)).map_err(OpenError::io(&file))?;
+        let server = Server::new(config.server, config.connections);
+        let front = Arc::new(Mutex::new(Front { server, dice: Dice::default() }));
+        Ok(Self { connections: config.connections, worker, clock, front })
     }
 
     /// The fault plan in force.
@@ -122,85 +130,97 @@ impl Simulated {
         Ok(plan)
     }
 
-    /// Admits a call, or refuses it as a server would.
-    fn admit(&self, rows: usize) -> Result<(InFlight, Weather), Later> {
+    /// Takes a call, or refuses it as a server would.
+    fn take(&self, transaction: &server::Transaction) -> Result<Taken, Code> {
         let seen = self.worker.seen();
-        let (plan, share) = (&seen.faults, seen.processes);
-        let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        let in_flight = InFlight(Arc::clone(&self.calls));
+        let plan = &seen.faults;
         if plan.outage {
-            return Err(away("2003 connection refused"));
+            return Err(Code::Refused);
         }
-        if before >= (u64::from(self.config.connections) / share).max(1) {
-            return Err(away("1040 too many connections"));
-        }
-        let knee = (u64::from(self.config.knee) / share).max(1);
-        // Beyond the knee each call more makes all slower: throughput falls and does not just stay.
-        let crowd = ((before + 1).max(knee) * 100 / knee).pow(2) / 100;
-        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
-        let own = self.config.latency.0 + Duration::from_micros(self.config.row_micros) * rows;
-        let takes = own * u32::try_from(crowd).unwrap_or(u32::MAX) / 100;
-        let error = self.dice.falls(plan.seed, plan.error_rate).then_some(plan.error_code);
-        let weather = Weather {
-            takes: takes + Duration::from_millis(plan.latency_ms),
-            frozen: plan.freeze,
-            error,
-            lost: self.dice.falls(plan.seed ^ 1, plan.lost_reply_rate),
-        };
-        Ok((in_flight, weather))
+        let capacity = Capacity { shared_by: seen.processes, gone: plan.brown_out };
+        let mut front = locked(&self.front);
+        front.server.connect(capacity)?;
+        // In the lock: the server's time never goes back.
+        let now = self.clock.monotonic();
+        let fate = front.server.transact(now, transaction, capacity);
+        let error = front.dice.falls(plan.seed, plan.error_rate).then(|| plan.error()).flatten();
+        let lost = front.dice.falls(plan.seed ^ 1, plan.lost_reply_rate);
+        drop(front);
+        let late = Duration::from_millis(plan.latency_ms);
+        Ok(Taken {
+            connected: Connected(Arc::clone(&self.front)),
+            begins: now + late,
+            ends: fate.ends + late,
+            failed: error.or(fate.failed),
+            lost,
+        })
     }
 
-    /// Carries a call out in the background: it takes its time and its effect even if its caller gives up.
-    /// `None` when the reply was lost.
-    fn call<T: Send + 'static, J: FnOnce(oneshot::Sender<T>) -> Job>(
+    /// Carries a call out: it takes its time and its effect even if its caller gives up. `tell` is the answer
+    /// when it is not carried out.
+    fn call<T: Clone + Send + Sync + 'static>(
         &self,
-        (in_flight, weather): (InFlight, Weather),
-        job: J,
-    ) -> impl Future<Output = Option<T>> + use<T, J> {
-        let (reply, answer) = oneshot::channel();
-        let (way, job) = (self.worker.way(), job(reply));
-        let thaw = weather.frozen.then(|| self.worker.thaw());
-        let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
-            if let Some(thaw) = thaw {
-                thaw.await;
-            }
-            if !weather.takes.is_zero() {
-                tokio::time::sleep(weather.takes).await;
-            }
-            // The store's thread outlives its callers; a send after its end is a store that went away.
-            let _ = way.send(job);
-            let done = answer.await;
-            drop(in_flight);
-            if let (Ok(done), false) = (done, weather.lost) {
-                let _ = tell.send(done);
-            }
+        transaction: &server::Transaction,
+        tell: impl Fn(Later) -> T + Send + 'static,
+        lost: T,
+        work: impl Fn(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, T> {
+        let taken = match self.take(transaction) {
+            Ok(taken) => taken,
+            Err(code) => return Box::pin(std::future::ready(tell(code.later()))),
+        };
+        let instead = taken.failed.map(|code| match code {
+            Code::Lost => lost.clone(),
+            code => tell(code.later()),
         });
-        async move { told.await.ok() }
+        let work = move |transaction: &Transaction<'_>, now| match &instead {
+            Some(instead) => Ok(instead.clone()),
+            None => work(transaction, now),
+        };
+        let failed = move |error: &rusqlite::Error| tell(rows::later(error));
+        let (turn, answer) = Asked::boxed(taken.connected, work, failed, taken.lost);
+        let rows = transaction.rows;
+        self.worker.hand(Job::Call(Call { begins: taken.begins, ends: taken.ends, rows, turn }));
+        Box::pin(async move { answer.await.unwrap_or(lost) })
     }
 }
 
-fn away(reason: &str) -> Later {
-    Later { cause: LaterCause::StoreAway, reason: reason.to_owned(), after: None }
+/// The stock row of a sku, as the server's model knows it.
+fn row(sale: SaleNo, sku: &str) -> u64 {
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write_u32(sale.0);
+    hasher.write(sku.as_bytes());
+    hasher.finish()
 }
 
-/// What an error before anything happened means to an order.
-fn placement_of(code: u16) -> Placement {
-    let later = |cause, reason: &str| {
-        Placement::Later(Later { cause, reason: reason.to_owned(), after: None })
+/// What placing these orders makes a server do. Its rows are locked in the order of their keys, as a careful
+/// client's statements do: no two batches can wait for each other.
+fn placing(orders: &[PlaceOrder]) -> server::Transaction {
+    let of = |order: &PlaceOrder| {
+        let sale = order.sale_no;
+        order.lines.iter().map(move |line| row(sale, line.sku.as_str())).collect::<Vec<_>>()
     };
-    match code {
-        1205 => later(LaterCause::ThisOrder, "1205 lock wait timeout"),
-        1213 => later(LaterCause::ThisOrder, "1213 deadlock"),
-        1142 => later(LaterCause::Misconfigured, "1142 INSERT command denied"),
-        1290 => later(LaterCause::StoreAway, "1290 the server is read-only"),
-        2013 => Placement::InDoubt { reason: "2013 lost connection".to_owned() },
-        _ => Placement::Later(away("1040 too many connections")),
-    }
+    let mut stock: Vec<u64> = orders.iter().flat_map(of).collect();
+    let rows = count(stock.len());
+    stock.sort_unstable();
+    stock.dedup();
+    server::Transaction { rows, stock, writes: true }
 }
 
-fn lost() -> String {
-    "2013 lost connection during query".to_owned()
+/// Changes of stock are made in the order of their numbers, whatever rows they lock.
+fn changing(changes: &[StockChange]) -> server::Transaction {
+    let mut stock = Vec::new();
+    for change in changes {
+        let row = row(change.sale_no, change.sku.as_str());
+        if !stock.contains(&row) {
+            stock.push(row);
+        }
+    }
+    server::Transaction { rows: count(changes.len()), stock, writes: true }
+}
+
+fn count(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
 impl StoreRows for Simulated {
@@ -215,69 +235,52 @@ impl StoreRows for Simulated {
 
 impl Store for Simulated {
     fn place(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Placement>> {
-        let count = orders.len();
-        let same = move |placement: Placement| vec![placement; count];
-        let admitted = match self.admit(count) {
-            Ok(admitted) => admitted,
-            Err(later) => return Box::pin(async move { same(Placement::Later(later)) }),
-        };
-        if let Some(code) = admitted.1.error {
-            let takes = admitted.1.takes;
-            return Box::pin(async move {
-                tokio::time::sleep(takes).await;
-                drop(admitted);
-                same(placement_of(code))
-            });
-        }
-        let plan = Arc::clone(&self.worker.seen().faults);
+        let transaction = placing(&orders);
+        let (plan, count) = (Arc::clone(&self.worker.seen().faults), orders.len());
+        let mut front = locked(&self.front);
         let attempt = |order| {
-            let refuse = self.dice.falls(plan.seed ^ 2, plan.refuse_rate);
+            let refuse = front.dice.falls(plan.seed ^ 2, plan.refuse_rate);
             Attempt { order, refuse }
         };
         let attempts: Vec<Attempt> = orders.into_iter().map(attempt).collect();
-        let done = self.call(admitted, move |reply| Job::Place(attempts, reply));
-        Box::pin(async move {
-            done.await.unwrap_or_else(|| same(Placement::InDoubt { reason: lost() }))
-        })
+        drop(front);
+        let tell = move |later| vec![Placement::Later(later); count];
+        let lost = vec![Placement::InDoubt { reason: Code::Lost.text().to_owned() }; count];
+        let work = move |tables: &Transaction<'_>, now| rows::place(tables, &attempts, now);
+        self.call(&transaction, tell, lost, work)
     }
 
     fn find(&self, tickets: Vec<TicketText>) -> BoxFuture<'_, Vec<Found>> {
-        let count = tickets.len();
-        let unknown = move |reason: String| vec![Found::Unknown { reason }; count];
-        match self.admit(count) {
-            Err(later) => Box::pin(async move { unknown(later.reason) }),
-            Ok(admitted) => {
-                let done = self.call(admitted, move |reply| Job::Find(tickets, reply));
-                Box::pin(async move { done.await.unwrap_or_else(|| unknown(lost())) })
-            }
-        }
+        let rows = count(tickets.len());
+        let transaction = server::Transaction { rows, ..server::Transaction::default() };
+        let (tell, lost) = unknown(tickets.len());
+        self.call(&transaction, tell, lost, move |tables, _| Ok(rows::find(tables, &tickets)))
     }
 
     fn void(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Found>> {
-        let count = orders.len();
-        let unknown = move |reason: String| vec![Found::Unknown { reason }; count];
-        match self.admit(count) {
-            Err(later) => Box::pin(async move { unknown(later.reason) }),
-            Ok(admitted) => {
-                let done = self.call(admitted, move |reply| Job::Void(orders, reply));
-                Box::pin(async move { done.await.unwrap_or_else(|| unknown(lost())) })
-            }
-        }
+        let rows = count(orders.len());
+        let transaction = server::Transaction { rows, stock: Vec::new(), writes: true };
+        let (tell, lost) = unknown(orders.len());
+        self.call(&transaction, tell, lost, move |tables, now| rows::void(tables, &orders, now))
     }
 
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>> {
-        match self.admit(changes.len()) {
-            Err(later) => Box::pin(async move { Err(refused(later)) }),
-            Ok(admitted) => {
-                let done = self.call(admitted, move |reply| Job::Stock(changes, reply));
-                Box::pin(async move { done.await.unwrap_or_else(|| Err(refused(away(&lost())))) })
-            }
-        }
+        let transaction = changing(&changes);
+        let tell = |later: Later| Err(refused(later));
+        let lost = Err(refused(Code::Lost.later()));
+        let work = move |tables: &Transaction<'_>, now| rows::stock(tables, &changes, now).map(Ok);
+        self.call(&transaction, tell, lost, work)
     }
 
     fn concurrency_max(&self) -> usize {
-        self.config.connections as usize
+        self.connections as usize
     }
+}
+
+/// Answers of a call that says nothing about tickets.
+fn unknown(tickets: usize) -> (impl Fn(Later) -> Vec<Found> + Send + 'static, Vec<Found>) {
+    let answer = move |later: Later| vec![Found::Unknown { reason: later.reason }; tickets];
+    (answer, answer(Code::Lost.later()))
 }
 
 impl Simulated {
@@ -287,11 +290,11 @@ impl Simulated {
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         if self.worker.seen().faults.outage {
-            return Box::pin(async { Err(refused(away("2003 connection refused"))) });
+            return Box::pin(async { Err(refused(Code::Refused.later())) });
         }
         let (reply, answer) = oneshot::channel();
         self.worker.hand(job(reply));
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(refused(away(&lost())))) })
+        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(refused(Code::Lost.later()))) })
     }
 }
 

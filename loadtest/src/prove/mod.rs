@@ -8,6 +8,7 @@ mod first_sale;
 mod kill;
 mod limits;
 mod memory;
+mod model;
 mod overload;
 mod pace;
 mod peers;
@@ -67,6 +68,8 @@ pub enum Name {
     Edge,
     /// Slow clients and a lack of descriptors leave the gateway available
     Slow,
+    /// A real MariaDB says and does what the simulated store was made after
+    Model,
     /// What an order costs beside bare hyper
     Speed,
     /// The peers of the bench that need no installation do the job that they are timed for
@@ -152,6 +155,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
         Name::Edge => Box::pin(edge::prove(&binary, &mut checks)).await?,
         Name::Slow => slow::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Model => Box::pin(model::prove(proof.scale, &mut checks)).await?,
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Peers => Box::pin(peers::prove(&binary, &mut checks)).await?,
     }

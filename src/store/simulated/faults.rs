@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::codes::Code;
+
 /// What is wrong with the server. All zeros: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,6 +16,8 @@ pub struct FaultPlan {
     pub freeze: bool,
     /// Added to every call, in milliseconds.
     pub latency_ms: u64,
+    /// Brown-out: the share of the server's capacity that is gone, 0 to 0.999.
+    pub brown_out: f64,
     /// Share of calls that fail with `error_code` before anything happens, 0 to 1.
     pub error_rate: f64,
     /// 1040, 1205, 1213, 1290, 1142 or 2013.
@@ -32,7 +36,14 @@ pub struct FaultPlan {
 pub struct BadFaults(pub String);
 
 /// The error codes that can be asked for.
-const CODES: [u16; 6] = [1040, 1205, 1213, 1290, 1142, 2013];
+const CODES: [Code; 6] = [
+    Code::TooManyConnections,
+    Code::LockWaitTimeout,
+    Code::Deadlock,
+    Code::ReadOnly,
+    Code::Denied,
+    Code::Lost,
+];
 
 impl FaultPlan {
     /// The plan with the fields of `patch` in place of its own.
@@ -51,19 +62,28 @@ impl FaultPlan {
         Ok(plan)
     }
 
+    /// What `error_code` names.
+    pub(super) fn error(&self) -> Option<Code> {
+        Code::of(self.error_code).filter(|code| CODES.contains(code))
+    }
+
     fn check(&self) -> Result<(), BadFaults> {
         let rates = [
             ("error_rate", self.error_rate),
             ("lost_reply_rate", self.lost_reply_rate),
             ("refuse_rate", self.refuse_rate),
         ];
+        if !(0.0..=0.999).contains(&self.brown_out) {
+            return Err(BadFaults("`brown_out` must be 0 to 0.999".to_owned()));
+        }
         for (name, rate) in rates {
             if !(0.0..=1.0).contains(&rate) {
                 return Err(BadFaults(format!("`{name}` must be 0 to 1")));
             }
         }
-        if self.error_rate > 0.0 && !CODES.contains(&self.error_code) {
-            return Err(BadFaults(format!("`error_code` must be one of {CODES:?}")));
+        if self.error_rate > 0.0 && self.error().is_none() {
+            let numbers = CODES.map(Code::number);
+            return Err(BadFaults(format!("`error_code` must be one of {numbers:?}")));
         }
         Ok(())
     }
@@ -72,16 +92,17 @@ impl FaultPlan {
 /// Draws that repeat: the n-th draw of a seed is always the same number in 0..1.
 #[derive(Debug, Default)]
 pub(super) struct Dice {
-    drawn: std::sync::atomic::AtomicU64,
+    drawn: u64,
 }
 
 impl Dice {
     /// Whether an event with this probability happens now.
-    pub(super) fn falls(&self, seed: u64, probability: f64) -> bool {
+    pub(super) fn falls(&mut self, seed: u64, probability: f64) -> bool {
         if probability <= 0.0 {
             return false;
         }
-        let nth = self.drawn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let nth = self.drawn;
+        self.drawn += 1;
         draw(seed, nth) < probability
     }
 }

@@ -4,8 +4,13 @@
 //! **Line 1 decides**: it is inserted first; the other lines and the decrement follow only for orders whose
 //! line 1 this transaction inserted. Otherwise the row that is there is the answer (S1, S4).
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
+use super::codes::Code;
+use super::turn::Turn;
 use crate::clock::Timestamp;
 use crate::order::TicketText;
 use crate::sale::{SaleNo, StockChange};
@@ -22,51 +27,53 @@ pub(super) struct Attempt {
     pub(super) refuse: bool,
 }
 
-/// One transaction; one bad row falls out alone (S3).
-pub(super) fn place(
+/// Carries turns out in one transaction; one that fails leaves nothing behind and harms no other.
+pub(super) fn together<'a>(
     connection: &mut Connection,
+    turns: impl Iterator<Item = &'a mut (dyn Turn + 'static)>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for turn in turns {
+        transaction.prepare_cached("SAVEPOINT turn")?.execute([])?;
+        if !turn.work(&transaction, now) {
+            transaction.prepare_cached("ROLLBACK TO turn")?.execute([])?;
+        }
+        transaction.prepare_cached("RELEASE turn")?.execute([])?;
+    }
+    transaction.commit()
+}
+
+/// One bad row falls out alone (S3).
+pub(super) fn place(
+    transaction: &Transaction<'_>,
     attempts: &[Attempt],
     now: Timestamp,
-) -> Vec<Placement> {
-    let placed = in_transaction(connection, |transaction| {
-        let mut number = next_order_no(transaction)?;
-        let placements: Result<Vec<_>, _> = attempts
-            .iter()
-            .map(|attempt| place_one(transaction, attempt, now, &mut number))
-            .collect();
-        transaction
-            .prepare_cached("UPDATE forebay_simulation SET order_no = ?1 WHERE id = 1")?
-            .execute([number])?;
-        placements
-    });
-    placed.unwrap_or_else(|error| {
-        let later = later(&error);
-        attempts.iter().map(|_| Placement::Later(later.clone())).collect()
-    })
+) -> rusqlite::Result<Vec<Placement>> {
+    let mut number = next_order_no(transaction)?;
+    let placements: rusqlite::Result<Vec<_>> =
+        attempts.iter().map(|attempt| place_one(transaction, attempt, now, &mut number)).collect();
+    transaction
+        .prepare_cached("UPDATE forebay_simulation SET order_no = ?1 WHERE id = 1")?
+        .execute([number])?;
+    placements
 }
 
-fn in_transaction<T>(
-    connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done = work(&transaction)?;
-    transaction.commit()?;
-    Ok(done)
+/// What a MySQL server would say; `None`: it is the server's trouble and not the order's.
+fn code_of(error: &rusqlite::Error) -> Option<Code> {
+    let failure = error.sqlite_error()?;
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Code::LockWaitTimeout),
+        ErrorCode::ConstraintViolation if failure.extended_code == SQLITE_CONSTRAINT_PRIMARYKEY => {
+            Some(Code::DuplicateEntry)
+        }
+        _ => None,
+    }
 }
 
-/// SQLITE_BUSY stands for 1205; everything else is the server's trouble and not the order's.
-fn later(error: &rusqlite::Error) -> Later {
-    let busy = matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-    );
-    let (cause, reason) = if busy {
-        (LaterCause::ThisOrder, "1205 lock wait timeout".to_owned())
-    } else {
-        (LaterCause::StoreAway, error.to_string())
-    };
-    Later { cause, reason, after: None }
+pub(super) fn later(error: &rusqlite::Error) -> Later {
+    let away = || Later { cause: LaterCause::StoreAway, reason: error.to_string(), after: None };
+    code_of(error).map_or_else(away, Code::later)
 }
 
 pub(super) fn failed(error: &rusqlite::Error) -> StoreError {
@@ -79,6 +86,7 @@ fn next_order_no(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
         .query_row("SELECT order_no FROM forebay_simulation WHERE id = 1", [], |row| row.get(0))
 }
 
+/// Line 1 decides: whoever inserts it decides the order; whoever meets it (1062) reads what was decided.
 fn place_one(
     transaction: &Transaction<'_>,
     attempt: &Attempt,
@@ -86,16 +94,8 @@ fn place_one(
     number: &mut i64,
 ) -> rusqlite::Result<Placement> {
     let order = &attempt.order;
-    if let Some(found) = decided(transaction, order.ticket.as_str())? {
-        return Ok(placement(found));
-    }
     if attempt.refuse {
         return refuse(transaction, order, "1406 data too long", now);
-    }
-    let short = order.lines.iter().map(|line| available(transaction, order.sale_no, line));
-    let short = short.collect::<rusqlite::Result<Vec<bool>>>()?.contains(&false);
-    if short {
-        return refuse(transaction, order, "sold_out_at_store", now);
     }
     let order_no = format!("F{:010}", *number + 1);
     transaction.prepare_cached("SAVEPOINT one")?.execute([])?;
@@ -109,27 +109,23 @@ fn place_one(
             *number += 1;
             Ok(Placement::Placed { order_no })
         }
+        Err(error) if code_of(&error) == Some(Code::DuplicateEntry) => first(transaction, order),
+        // The guarded decrement met too few units.
+        Err(rusqlite::Error::StatementChangedRows(_)) => {
+            refuse(transaction, order, "sold_out_at_store", now)
+        }
         // A row that the tables do not take is the order's own fault: it alone is refused.
-        Err(error)
-            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) =>
-        {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             refuse(transaction, order, "constraint", now)
         }
         Err(error) => Err(error),
     }
 }
 
-fn available(
-    transaction: &Transaction<'_>,
-    sale_no: SaleNo,
-    line: &crate::order::Line,
-) -> rusqlite::Result<bool> {
-    let sql = "SELECT available >= ?3 FROM forebay_stock WHERE sale_no = ?1 AND sku = ?2";
-    let mut statement = transaction.prepare_cached(sql)?;
-    let enough = statement
-        .query_row(params![sale_no.0, line.sku.as_str(), line.quantity], |row| row.get(0))
-        .optional()?;
-    Ok(enough.unwrap_or(false))
+/// What was decided when the ticket's line 1 was inserted.
+fn first(transaction: &Transaction<'_>, order: &PlaceOrder) -> rusqlite::Result<Placement> {
+    let found = decided(transaction, order.ticket.as_str())?;
+    Ok(placement(found.unwrap_or(Found::NotThere)))
 }
 
 fn insert(
@@ -178,8 +174,11 @@ fn refuse(
     reason: &str,
     now: Timestamp,
 ) -> rusqlite::Result<Placement> {
-    mark(transaction, order, "refused", Some(reason), now)?;
-    Ok(Placement::Refused { reason: reason.to_owned() })
+    match mark(transaction, order, "refused", Some(reason), now) {
+        Ok(()) => Ok(Placement::Refused { reason: reason.to_owned() }),
+        Err(error) if code_of(&error) == Some(Code::DuplicateEntry) => first(transaction, order),
+        Err(error) => Err(error),
+    }
 }
 
 /// One row with line 1 and no sku, quantity, payload and order number.
@@ -245,58 +244,51 @@ pub(super) fn find(connection: &Connection, tickets: &[TicketText]) -> Vec<Found
 }
 
 pub(super) fn void(
-    connection: &mut Connection,
+    transaction: &Transaction<'_>,
     orders: &[PlaceOrder],
     now: Timestamp,
-) -> Vec<Found> {
-    let voided = in_transaction(connection, |transaction| {
-        let one = |order: &PlaceOrder| match decided(transaction, order.ticket.as_str())? {
-            Some(found) => Ok(found),
-            None => mark(transaction, order, "void", None, now).map(|()| Found::Voided),
-        };
-        orders.iter().map(one).collect::<rusqlite::Result<Vec<_>>>()
-    });
-    voided.unwrap_or_else(|error| {
-        let reason = error.to_string();
-        orders.iter().map(|_| Found::Unknown { reason: reason.clone() }).collect()
-    })
+) -> rusqlite::Result<Vec<Found>> {
+    let one = |order: &PlaceOrder| match mark(transaction, order, "void", None, now) {
+        Ok(()) => Ok(Found::Voided),
+        Err(error) if code_of(&error) == Some(Code::DuplicateEntry) => {
+            decided(transaction, order.ticket.as_str())
+                .map(|found| found.unwrap_or(Found::NotThere))
+        }
+        Err(error) => Err(error),
+    };
+    orders.iter().map(one).collect()
 }
 
 /// Each change once, by its number.
 pub(super) fn stock(
-    connection: &mut Connection,
+    transaction: &Transaction<'_>,
     changes: &[StockChange],
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let done = in_transaction(connection, |transaction| {
-        for change in changes {
-            let fresh = transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO forebay_stock_ops VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![
-                    change.sale_no.0,
-                    change.number.cast_signed(),
-                    change.sku.as_str(),
-                    change.delta,
-                    now.0.cast_signed(),
-                ])?;
-            if fresh == 0 {
-                continue;
-            }
-            let keys =
-                params![change.sale_no.0, change.sku.as_str(), change.delta, change.sale.as_str()];
-            let sql = if change.creates {
-                "INSERT INTO forebay_stock (sale_no, sku, initial, available, sale) VALUES (?1, ?2, ?3, ?3, ?4)"
-            } else {
-                "UPDATE forebay_stock SET initial = initial + ?3, available = available + ?3
-                 WHERE sale_no = ?1 AND sku = ?2 AND sale = ?4"
-            };
-            transaction.prepare_cached(sql)?.execute(keys)?;
+) -> rusqlite::Result<()> {
+    for change in changes {
+        let fresh = transaction
+            .prepare_cached("INSERT OR IGNORE INTO forebay_stock_ops VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                change.sale_no.0,
+                change.number.cast_signed(),
+                change.sku.as_str(),
+                change.delta,
+                now.0.cast_signed(),
+            ])?;
+        if fresh == 0 {
+            continue;
         }
-        Ok(())
-    });
-    done.map_err(|error| failed(&error))
+        let keys =
+            params![change.sale_no.0, change.sku.as_str(), change.delta, change.sale.as_str()];
+        let sql = if change.creates {
+            "INSERT INTO forebay_stock (sale_no, sku, initial, available, sale) VALUES (?1, ?2, ?3, ?3, ?4)"
+        } else {
+            "UPDATE forebay_stock SET initial = initial + ?3, available = available + ?3
+             WHERE sale_no = ?1 AND sku = ?2 AND sale = ?4"
+        };
+        transaction.prepare_cached(sql)?.execute(keys)?;
+    }
+    Ok(())
 }
 
 /// Whole orders after a ticket, some [`PAGE`] of them.

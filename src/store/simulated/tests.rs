@@ -5,11 +5,13 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
-use crate::store::suite::{self, change, order};
+use crate::store::LaterCause;
+use crate::store::suite::{self, change, order, order_of};
 use crate::store::{Found, SharedStore};
+use crate::units::Span;
 
 fn config(directory: &std::path::Path) -> Config {
-    Config { directory: directory.to_owned(), latency: Span(Duration::ZERO), ..Config::default() }
+    Config { directory: directory.to_owned(), server: Constants::timeless(), ..Config::default() }
 }
 
 fn open(directory: &std::path::Path) -> Simulated {
@@ -79,9 +81,13 @@ async fn faults_are_what_they_say() {
 async fn a_bad_fault_plan_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    for bad in
-        [json!({"outage": 1}), json!({"nonsense": true}), json!({"error_rate": 2}), json!([])]
-    {
+    for bad in [
+        json!({"outage": 1}),
+        json!({"nonsense": true}),
+        json!({"error_rate": 2}),
+        json!({"brown_out": 1}),
+        json!([]),
+    ] {
         assert!(store.patch_faults(&bad).await.is_err(), "{bad}");
     }
     let code = json!({"error_rate": 0.5, "error_code": 7});
@@ -112,7 +118,7 @@ async fn connections_are_limited_and_shared_by_processes() {
     let directory = tempfile::tempdir().unwrap();
     let config = Config {
         connections: 4,
-        latency: Span(Duration::from_millis(20)),
+        server: Constants { work_micros: 20_000, ..Constants::timeless() },
         ..config(directory.path())
     };
     let store = Simulated::open(config, Arc::new(SystemClock::new())).unwrap();
@@ -171,4 +177,67 @@ fn what_is_not_a_store_is_refused_with_a_reason() {
     std::fs::write(&is_file, b"").unwrap();
     let refused = Simulated::open(config(&is_file), clock()).unwrap_err();
     assert!(matches!(refused, OpenError::Runtime { .. }));
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_free_in_time_is_1205_and_the_order_can_be_placed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let lock_wait_timeout = Span(Duration::from_millis(1));
+    let server = Constants { lock_micros: 20_000, lock_wait_timeout, ..Constants::timeless() };
+    let config = Config { server, ..config(directory.path()) };
+    let store = Simulated::open(config, Arc::new(SystemClock::new())).unwrap();
+    store.stock(vec![change(1, "phone", true, 50)]).await.unwrap();
+    let both = tokio::join!(store.place(vec![order(1, 1)]), store.place(vec![order(2, 1)]));
+    assert!(matches!(both.0[0], Placement::Placed { .. }), "{both:?}");
+    let Placement::Later(later) = &both.1[0] else { panic!("{both:?}") };
+    assert_eq!(
+        (later.cause, later.reason.as_str()),
+        (LaterCause::ThisOrder, "1205 lock wait timeout")
+    );
+    assert!(matches!(store.place(vec![order(2, 1)]).await[0], Placement::Placed { .. }));
+}
+
+#[tokio::test]
+async fn stock_changes_against_the_order_of_the_rows_are_1213_and_done_when_asked_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Constants { lock_micros: 20_000, ..Constants::timeless() };
+    let config = Config { server, ..config(directory.path()) };
+    let store = Simulated::open(config, Arc::new(SystemClock::new())).unwrap();
+    store.stock(vec![change(1, "phone", true, 50), change(2, "case", true, 50)]).await.unwrap();
+    let ways = [["phone", "case"], ["case", "phone"]];
+    let change_both = |nth: usize| {
+        let number = 3 + 2 * nth as u64;
+        let [one, other] = ways[nth];
+        store.stock(vec![change(number, one, false, 1), change(number + 1, other, false, 1)])
+    };
+    let placed = store.place(vec![order_of(1, &[("phone", 1), ("case", 1)])]);
+    let changed = futures_util::future::join_all([change_both(0), change_both(1)]);
+    let (placed, changed) = tokio::join!(placed, changed);
+    assert!(matches!(placed[0], Placement::Placed { .. }), "{placed:?}");
+    let victim = changed.iter().position(Result::is_err).unwrap();
+    assert_eq!(changed[victim].as_ref().unwrap_err().reason, "1213 deadlock");
+    change_both(victim).await.unwrap();
+    let rows = store.stock_rows().await.unwrap();
+    assert!(rows.iter().all(|row| row.initial == 52 && row.available == 51), "{rows:?}");
+}
+
+/// One order a call on one stock row, each caller asking again at once: the real time of it is the model's, however
+/// long the machine takes for the rest.
+#[tokio::test]
+async fn callers_wait_as_long_as_the_model_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let constants = Constants { lock_micros: 2_000, ..Constants::timeless() };
+    let config = Config { server: constants, connections: 8, ..config(directory.path()) };
+    let clock = Arc::new(SystemClock::new());
+    let store = Simulated::open(config, Arc::<SystemClock>::clone(&clock)).unwrap();
+    store.stock(vec![change(1, "phone", true, 500)]).await.unwrap();
+    let began = clock.monotonic();
+    let caller = async |first: u64| {
+        for nth in 0..5 {
+            let placed = store.place(vec![order(first + nth, 1)]).await;
+            assert!(matches!(placed[0], Placement::Placed { .. }), "{placed:?}");
+        }
+    };
+    futures_util::future::join_all((0..8).map(|nth| caller(1 + nth * 100))).await;
+    assert!(clock.monotonic() - began >= Duration::from_micros(40 * 2_000), "a row is one line");
 }

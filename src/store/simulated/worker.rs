@@ -1,8 +1,12 @@
-//! The thread that owns the database. SQLite blocks, so it never runs on the async runtime; a job that was
+//! The thread that owns the database. SQLite blocks, so it never runs on the async runtime; a call that was
 //! handed over is carried out whether or not its caller still waits (S4).
+//!
+//! A call takes effect when its turn comes and is answered when its time is over. What is due together is one
+//! transaction of the database, as commits share a flush at a server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,22 +15,31 @@ use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use super::faults::FaultPlan;
-use super::rows::{self, Attempt};
+use super::rows;
+use super::turn::Turn;
 use crate::clock::{SharedClock, Timestamp};
-use crate::order::TicketText;
-use crate::sale::StockChange;
-use crate::store::{Found, OrderPage, PlaceOrder, Placement, StockRow, StoreError};
+use crate::store::{OrderPage, StockRow, StoreError};
 
 /// How often the fault plan is read again and the heartbeat written.
 const TICK: Duration = Duration::from_millis(500);
 /// A process whose heartbeat is older than this is gone.
 const ALIVE: Duration = Duration::from_secs(3);
+/// Rows of one transaction of the database, about: what is due later must not wait long for it.
+const TOGETHER: u64 = 2_000;
+
+/// A call whose end is decided.
+pub(super) struct Call {
+    /// From when on it takes effect, by the monotonic clock.
+    pub(super) begins: Duration,
+    /// When it is answered.
+    pub(super) ends: Duration,
+    /// Rows that it touches.
+    pub(super) rows: u32,
+    pub(super) turn: Box<dyn Turn>,
+}
 
 pub(super) enum Job {
-    Place(Vec<Attempt>, oneshot::Sender<Vec<Placement>>),
-    Find(Vec<TicketText>, oneshot::Sender<Vec<Found>>),
-    Void(Vec<PlaceOrder>, oneshot::Sender<Vec<Found>>),
-    Stock(Vec<StockChange>, oneshot::Sender<Result<(), StoreError>>),
+    Call(Call),
     OrderRows(Option<String>, oneshot::Sender<Result<OrderPage, StoreError>>),
     StockRows(oneshot::Sender<Result<Vec<StockRow>, StoreError>>),
     Faults(FaultPlan, oneshot::Sender<Result<(), StoreError>>),
@@ -38,15 +51,14 @@ pub(super) enum Job {
 pub(super) struct Seen {
     pub(super) faults: Arc<FaultPlan>,
     /// Processes that share this server, this one included.
-    pub(super) processes: u64,
+    pub(super) processes: u32,
 }
 
-/// The thread and the way to it. Ends when it is dropped, after the jobs that were handed over.
+/// The thread and the way to it. Ends when it is dropped; calls that are not answered by then never are.
 #[derive(Debug)]
 pub(super) struct Worker {
     jobs: Sender<Job>,
     seen: Arc<ArcSwap<Seen>>,
-    frozen: tokio::sync::watch::Receiver<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,22 +66,23 @@ impl Worker {
     pub(super) fn start(connection: Connection, clock: SharedClock) -> std::io::Result<Self> {
         let seen = Arc::new(ArcSwap::from_pointee(Seen { faults: Arc::default(), processes: 1 }));
         let (jobs, inbox) = channel();
-        let (freeze, frozen) = tokio::sync::watch::channel(false);
         let mut process = [0; 4];
         getrandom::fill(&mut process).map_err(std::io::Error::other)?;
-        let mut server = Server {
+        let mut server = Thread {
             connection,
             clock,
             seen: Arc::clone(&seen),
-            freeze,
             process: u32::from_le_bytes(process),
             blind: false,
+            calls: 0,
+            to_begin: BTreeMap::new(),
+            to_end: BTreeMap::new(),
         };
         server.tick();
         let thread = std::thread::Builder::new()
             .name("forebay-store".to_owned())
             .spawn(move || server.run(&inbox))?;
-        Ok(Self { jobs, seen, frozen, thread: Some(thread) })
+        Ok(Self { jobs, seen, thread: Some(thread) })
     }
 
     pub(super) fn seen(&self) -> Arc<Seen> {
@@ -80,18 +93,6 @@ impl Worker {
     pub(super) fn hand(&self, job: Job) {
         // The thread ends only after `End`, which only `drop` sends.
         let _ = self.jobs.send(job);
-    }
-
-    /// Resolves when the server is not frozen, or has ended.
-    pub(super) fn thaw(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut frozen = self.frozen.clone();
-        async move {
-            let _ = frozen.wait_for(|frozen| !frozen).await;
-        }
-    }
-
-    pub(super) fn way(&self) -> Sender<Job> {
-        self.jobs.clone()
     }
 }
 
@@ -105,51 +106,74 @@ impl Drop for Worker {
     }
 }
 
-struct Server {
+/// A time, and the number of a call: calls of one time keep the order in which they came.
+type Turns = BTreeMap<(Duration, u64), Call>;
+
+struct Thread {
     connection: Connection,
     clock: SharedClock,
     seen: Arc<ArcSwap<Seen>>,
-    freeze: tokio::sync::watch::Sender<bool>,
     process: u32,
     /// The last look failed; told once.
     blind: bool,
+    /// Calls that came so far.
+    calls: u64,
+    to_begin: Turns,
+    to_end: Turns,
 }
 
-impl Server {
+impl Thread {
     fn run(&mut self, inbox: &Receiver<Job>) {
         let mut ticked = self.clock.monotonic();
         loop {
-            match inbox.recv_timeout(TICK) {
-                Ok(Job::End) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(job) => self.carry_out(job),
-                Err(RecvTimeoutError::Timeout) => {}
+            let mut next = inbox.recv_timeout(self.patience()).map_err(|none| match none {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            });
+            while let Ok(job) = next {
+                if matches!(job, Job::End) {
+                    return self.leave();
+                }
+                self.take(job);
+                next = inbox.try_recv();
+            }
+            if let Err(TryRecvError::Disconnected) = next {
+                return self.leave();
+            }
+            if !self.seen.load().faults.freeze {
+                self.begin();
+                self.end();
             }
             if self.clock.monotonic().saturating_sub(ticked) >= TICK {
                 ticked = self.clock.monotonic();
                 self.tick();
             }
         }
+    }
+
+    /// How long nothing is due.
+    fn patience(&self) -> Duration {
+        if self.seen.load().faults.freeze {
+            return TICK;
+        }
+        let first = |turns: &Turns| turns.first_key_value().map(|((due, _), _)| *due);
+        let due = [first(&self.to_begin), first(&self.to_end)].into_iter().flatten().min();
+        due.map_or(TICK, |due| due.saturating_sub(self.clock.monotonic()).min(TICK))
+    }
+
+    fn leave(&self) {
         let sql = "DELETE FROM forebay_simulation_processes WHERE process = ?1";
         if let Err(error) = self.connection.execute(sql, [self.process]) {
             tracing::debug!(%error, "the heartbeat stays until it is old");
         }
     }
 
-    fn carry_out(&mut self, job: Job) {
-        let now = self.clock.wall();
-        // A caller that went away needs no reply; the work is done all the same.
+    fn take(&mut self, job: Job) {
+        // A caller that went away needs no reply.
         match job {
-            Job::Place(attempts, reply) => {
-                let _ = reply.send(rows::place(&mut self.connection, &attempts, now));
-            }
-            Job::Find(tickets, reply) => {
-                let _ = reply.send(rows::find(&self.connection, &tickets));
-            }
-            Job::Void(orders, reply) => {
-                let _ = reply.send(rows::void(&mut self.connection, &orders, now));
-            }
-            Job::Stock(changes, reply) => {
-                let _ = reply.send(rows::stock(&mut self.connection, &changes, now));
+            Job::Call(call) => {
+                self.calls += 1;
+                self.to_begin.insert((call.begins, self.calls), call);
             }
             Job::OrderRows(after, reply) => {
                 let _ = reply.send(rows::order_rows(&self.connection, after.as_deref()));
@@ -161,6 +185,40 @@ impl Server {
                 let _ = reply.send(self.set_faults(&plan));
             }
             Job::End => {}
+        }
+    }
+
+    /// Carries out what is due.
+    fn begin(&mut self) {
+        let (now, wall) = (self.clock.monotonic(), self.clock.wall());
+        let (mut due, mut rows) = (Vec::new(), 0);
+        while let Some(first) = self.to_begin.first_entry()
+            && first.key().0 <= now
+            && rows < TOGETHER
+        {
+            rows += 1 + u64::from(first.get().rows);
+            due.push(first.remove_entry());
+        }
+        if due.is_empty() {
+            return;
+        }
+        let turns = due.iter_mut().map(|(_, call)| &mut *call.turn);
+        let failed = rows::together(&mut self.connection, turns, wall).err();
+        for ((_, number), mut call) in due {
+            if let Some(error) = &failed {
+                call.turn.fails(error);
+            }
+            self.to_end.insert((call.ends, number), call);
+        }
+    }
+
+    /// Answers those whose time is over.
+    fn end(&mut self) {
+        let now = self.clock.monotonic();
+        while let Some(first) = self.to_end.first_entry()
+            && first.key().0 <= now
+        {
+            first.remove().turn.answer();
         }
     }
 
@@ -178,7 +236,6 @@ impl Server {
         match self.look() {
             Ok(seen) => {
                 self.blind = false;
-                self.freeze.send_replace(seen.faults.freeze);
                 self.seen.store(Arc::new(seen));
             }
             Err(error) if !self.blind => {
@@ -207,6 +264,9 @@ impl Server {
         let sql = "SELECT faults FROM forebay_simulation WHERE id = 1";
         let text: String = self.connection.query_row(sql, [], |row| row.get(0))?;
         let faults = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Seen { faults: Arc::new(faults), processes: processes.max(1).cast_unsigned() })
+        Ok(Seen {
+            faults: Arc::new(faults),
+            processes: u32::try_from(processes).unwrap_or(1).max(1),
+        })
     }
 }

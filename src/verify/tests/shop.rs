@@ -15,9 +15,9 @@ use crate::ledger::{
 };
 use crate::order::{Buyer, ItemLine, ItemLines, Keyring, Place, SaleSeal, TicketText};
 use crate::sale::{ItemTerms, Rate, SaleName, SaleNo, Terms};
+use crate::store::simulated::server::Constants;
 use crate::store::simulated::{self, Simulated};
 use crate::store::{PlaceOrder, Placement, Store};
-use crate::units::Span;
 use crate::verify::{OfflineAccounts, Report, Verifier, VerifyError};
 
 pub(super) const SALE: &str = "demo";
@@ -39,9 +39,9 @@ pub(super) struct Closed {
 }
 
 fn store_config(directory: &Path) -> simulated::Config {
-    let latency = Span(Duration::ZERO);
+    let server = Constants::timeless();
     let directory = directory.join("store");
-    simulated::Config { directory, latency, row_micros: 0, ..simulated::Config::default() }
+    simulated::Config { directory, server, ..simulated::Config::default() }
 }
 
 fn terms(limit_per_buyer: Option<u64>) -> Terms {
