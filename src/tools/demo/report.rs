@@ -11,6 +11,7 @@ use forebay_loadtest::page::Unit;
 
 use super::Moment;
 use super::Options;
+use super::POOL;
 use super::Proof;
 use super::Scene;
 use super::Summary;
@@ -159,11 +160,7 @@ fn constants(options: &Options) -> Vec<Vec<String>> {
     let own =
         |name: &str, value: String, source: &str| vec![name.to_owned(), value, source.to_owned()];
     let mut rows = vec![
-        own(
-            "connections of the direct pool",
-            super::pool().to_string(),
-            "as many as the store takes",
-        ),
+        own("connections of the direct pool", POOL.to_string(), "as many as the store takes"),
         own("drain rate", options.rate.to_string(), "--rate"),
         own("units for sale", grouped(options.stock), "--stock"),
     ];
