@@ -1,6 +1,7 @@
 //! Proofs: each starts a gateway of its own in a directory of its own, does to it what a promise is
 //! about, prints its figures and says whether the promise held.
 
+mod dashboards;
 mod demo;
 mod edge;
 mod exact;
@@ -70,6 +71,8 @@ pub enum Name {
     Slow,
     /// A real MariaDB says and does what the simulated store was made after
     Model,
+    /// Every panel of the dashboards shows data of a sale that a real Prometheus scraped
+    Dashboards,
     /// What an order costs beside bare hyper
     Speed,
     /// The peers of the bench that need no installation do the job that they are timed for
@@ -156,6 +159,9 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Edge => Box::pin(edge::prove(&binary, &mut checks)).await?,
         Name::Slow => slow::prove(&binary, proof.scale, &mut checks).await?,
         Name::Model => Box::pin(model::prove(proof.scale, &mut checks)).await?,
+        Name::Dashboards => {
+            Box::pin(dashboards::prove(&binary, proof.scale, &mut checks)).await?;
+        }
         Name::Speed => Box::pin(speed::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Peers => Box::pin(peers::prove(&binary, &mut checks)).await?,
     }

@@ -160,7 +160,11 @@ fn constants(options: &Options) -> Vec<Vec<String>> {
     let own =
         |name: &str, value: String, source: &str| vec![name.to_owned(), value, source.to_owned()];
     let mut rows = vec![
-        own("connections of the direct pool", POOL.to_string(), "as many as the store takes"),
+        own(
+            "connections of the direct pool",
+            POOL.to_string(),
+            "with so many the store takes the most orders",
+        ),
         own("drain rate", options.rate.to_string(), "--rate"),
         own("units for sale", grouped(options.stock), "--stock"),
     ];
