@@ -48,9 +48,11 @@ const CALL: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0,
     30.0,
 ];
-/// Buckets for what waits in the queue: 1 ms (an idle drain claims at once) to 10 min (ten times `max_wait`).
+/// Buckets for what waits in the queue: 1 ms (an idle drain claims at once) to 10 min (ten times
+/// `max_wait`); finest where most sales end, below `max_wait`.
 const QUEUE: &[f64] = &[
-    0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    0.001, 0.005, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0,
+    120.0, 300.0, 600.0,
 ];
 /// Buckets for one fdatasync: 50 µs (a cache) to 1 s (a sick disk). What is above 5 ms is seen in an order's p99.
 const SYNC: &[f64] =
