@@ -28,7 +28,8 @@ fn docs() -> PathBuf {
 
 fn measured() -> Table {
     let file = docs().join("measured/mariadb-10.11.csv");
-    Table::parse(&std::fs::read_to_string(file).unwrap()).unwrap()
+    let text = std::fs::read_to_string(file).expect("the table was measured");
+    Table::parse(&text).expect("the table is whole")
 }
 
 /// Points at which the model is further off than it may be, in words.

@@ -1,15 +1,21 @@
 //! All series of the process, and their exposition as Prometheus text.
 //!
 //! Stands behind the `metrics` facade. Observations go straight into their buckets, so that memory does not grow
-//! between two reads, and series of a sale go when nobody holds their handles any more.
+//! between two reads, and series of a sale go when nobody holds their handles any more. The text is written by
+//! `metrics-exporter-prometheus`, whose own recorder does neither.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use indexmap::IndexMap;
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
+use metrics_exporter_prometheus::LabelSet;
+use metrics_exporter_prometheus::formatting::{
+    write_help_line, write_metric_line, write_type_line,
 };
 
 use super::{ALL, Kind, Metric};
@@ -17,8 +23,8 @@ use super::{ALL, Kind, Metric};
 /// The label whose values come and go: series that have it live as long as somebody holds a handle.
 const SALE: &str = "sale";
 
-/// The series of one metric, by their labels as they are written.
-type Family = BTreeMap<Box<str>, Cell>;
+/// The series of one metric, by their labels.
+type Family = BTreeMap<Key, Cell>;
 
 /// Every series of every metric in the table. A clone is the same registry.
 #[derive(Clone, Debug)]
@@ -91,12 +97,11 @@ impl Registry {
             return None;
         }
         let mut family = self.family(at);
-        let labels = labels(key);
-        if let Some(cell) = family.get(labels.as_str()) {
+        if let Some(cell) = family.get(key) {
             return Some(cell.clone());
         }
         let cell = make(metric)?;
-        family.insert(labels.into(), cell.clone());
+        family.insert(key.clone(), cell.clone());
         Some(cell)
     }
 
@@ -123,87 +128,56 @@ impl Registry {
         for (at, metric) in ALL.iter().enumerate() {
             let family = self.family(at);
             if !family.is_empty() {
-                // Writing to a string cannot fail.
-                let _ = write_family(&mut out, metric, &family);
+                write_family(&mut out, metric, &family);
             }
         }
         out
     }
 }
 
-fn labels(key: &Key) -> String {
-    let mut text = String::new();
-    for label in key.labels() {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        text.push_str(label.key());
-        text.push_str("=\"");
-        for c in label.value().chars() {
-            match c {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                c => text.push(c),
-            }
-        }
-        text.push('"');
-    }
-    text
-}
-
-fn write_family(out: &mut String, metric: &Metric, family: &Family) -> std::fmt::Result {
-    let Metric { name, help, .. } = metric;
+fn write_family(out: &mut String, metric: &Metric, family: &Family) {
+    let name = metric.name;
     let kind = match metric.kind {
         Kind::Counter => "counter",
         Kind::Gauge => "gauge",
         Kind::Histogram(_) => "histogram",
     };
-    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")?;
-    for (labels, cell) in family {
+    write_help_line(out, name, None, None, metric.help);
+    write_type_line(out, name, None, None, kind);
+    for (key, cell) in family {
+        let labels = LabelSet::from_key_and_global(key, &IndexMap::new());
         match cell {
-            Cell::Count(cell) => {
-                write_name(out, name, labels)?;
-                writeln!(out, " {}", cell.load(Ordering::Relaxed))?;
-            }
+            Cell::Count(cell) => write_line(out, name, &labels, cell.load(Ordering::Relaxed)),
             Cell::Value(cell) => {
-                write_name(out, name, labels)?;
-                writeln!(out, " {}", Number(f64::from_bits(cell.load(Ordering::Relaxed))))?;
+                let value = f64::from_bits(cell.load(Ordering::Relaxed));
+                write_line(out, name, &labels, Number(value));
             }
-            Cell::Buckets(buckets) => write_buckets(out, name, labels, buckets)?,
+            Cell::Buckets(buckets) => write_buckets(out, name, &labels, buckets),
         }
     }
-    Ok(())
 }
 
-fn write_name(out: &mut String, name: &str, labels: &str) -> std::fmt::Result {
-    if labels.is_empty() { write!(out, "{name}") } else { write!(out, "{name}{{{labels}}}") }
+fn write_line(out: &mut String, name: &str, labels: &LabelSet, value: impl Display) {
+    write_metric_line(out, name, None, labels, None::<(&str, u64)>, value, None);
 }
 
-fn write_buckets(
-    out: &mut String,
-    name: &str,
-    labels: &str,
-    buckets: &Buckets,
-) -> std::fmt::Result {
-    let comma = if labels.is_empty() { "" } else { "," };
+fn write_buckets(out: &mut String, name: &str, labels: &LabelSet, buckets: &Buckets) {
     let edges = buckets.edges.iter().copied().chain([f64::INFINITY]);
     let mut count = 0;
     for (edge, here) in edges.zip(&buckets.counts) {
         count += here.load(Ordering::Relaxed);
-        writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {count}", Number(edge))?;
+        let edge = Some(("le", Number(edge)));
+        write_metric_line(out, name, Some("bucket"), labels, edge, count, None);
     }
-    let sum = f64::from_bits(buckets.sum.load(Ordering::Relaxed));
-    write_name(out, &format!("{name}_sum"), labels)?;
-    writeln!(out, " {}", Number(sum))?;
-    write_name(out, &format!("{name}_count"), labels)?;
-    writeln!(out, " {count}")
+    let sum = Number(f64::from_bits(buckets.sum.load(Ordering::Relaxed)));
+    write_metric_line(out, name, Some("sum"), labels, None::<(&str, u64)>, sum, None);
+    write_metric_line(out, name, Some("count"), labels, None::<(&str, u64)>, count, None);
 }
 
 /// A number as Prometheus reads it.
 struct Number(f64);
 
-impl std::fmt::Display for Number {
+impl Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             f64::INFINITY => f.write_str("+Inf"),

