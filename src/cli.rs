@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod drain;
 mod exit;
+mod load;
 mod manual;
 mod output;
 mod sale;
@@ -24,7 +25,7 @@ use clap::Parser;
 pub use exit::{Exit, Failure, Outcome};
 
 /// Commands that the design names and this version does not have.
-const NOT_BUILT: [&str; 4] = ["load", "migrate", "plan", "sale rebuild"];
+const NOT_BUILT: [&str; 3] = ["migrate", "plan", "sale rebuild"];
 
 /// Runs the command line.
 #[must_use]
@@ -68,6 +69,7 @@ fn run(args: &[OsString]) -> Outcome {
         Command::Dead { what } => ticket::dead(what),
         Command::Drain { what } => drain::run(what),
         Command::Demo(demo) => demo::run(demo),
+        Command::Load(options) => load::run(&options),
         Command::Doctor(doctor) => doctor::run(doctor),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::page(&command),
@@ -88,7 +90,15 @@ mod tests {
 
     #[test]
     fn what_is_not_built_and_what_is_unknown_are_usage() {
-        for line in ["sale rebuild x", "plan", "demo --rate off", "nonsense", "--nonsense"] {
+        for line in [
+            "sale rebuild x",
+            "plan",
+            "demo --rate off",
+            "load",
+            "load burst --target a",
+            "nonsense",
+            "--nonsense",
+        ] {
             let args = ["forebay"].into_iter().chain(line.split(' ')).map(OsString::from);
             let exit = run(&args.collect::<Vec<_>>()).unwrap_or_else(|failure| failure.exit);
             assert_eq!(exit, Exit::Usage, "{line}");

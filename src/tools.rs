@@ -1,4 +1,5 @@
-//! Commands that need more than one part: the demo, and the doctor.
+//! Commands that need more than one part: the demo, the doctor, and the load test.
 
 pub mod demo;
 pub mod doctor;
+pub mod load;

@@ -123,6 +123,15 @@ impl TicketRow {
     }
 }
 
+/// How orders may reach the store: in no window more than `burst + rate × window` attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Pace {
+    /// Attempts a second.
+    pub rate: f64,
+    /// Attempts at once.
+    pub burst: f64,
+}
+
 /// What `verify` found.
 #[derive(Debug, Clone, Default, Deserialize, Serialize)]
 pub struct Verified {
@@ -157,6 +166,35 @@ impl Admin {
             bail!("GET /metrics: status {}", reply.status);
         }
         Ok(String::from_utf8_lossy(&reply.body).into_owned())
+    }
+
+    /// Whether there is a sale of this name.
+    pub async fn knows(&self, sale: &str) -> anyhow::Result<bool> {
+        let path = format!("/admin/v1/sales/{sale}");
+        let reply = call(&self.target, Method::GET, &path, self.token.as_deref(), None).await?;
+        if reply.status == 404 {
+            return Ok(false);
+        }
+        reply.json().with_context(|| format!("GET {path} at {}", self.url())).map(|_| true)
+    }
+
+    /// The gateway's version.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let document = self.ask(Method::GET, "/version", None).await?;
+        let version = document.get("version").and_then(Value::as_str);
+        version.map(str::to_owned).context("the answer has no `version`")
+    }
+
+    /// The rate and the burst of the drain; no rate: it is not paced.
+    pub async fn pace(&self) -> anyhow::Result<Option<Pace>> {
+        let document = self.ask(Method::GET, "/admin/v1/drain", None).await?;
+        let rate = document.get("rate").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let burst = document.get("burst").and_then(Value::as_f64);
+        let units = [("/s", 1.0), ("/m", 60.0), ("/h", 3_600.0)];
+        let per_second = units.iter().find_map(|(unit, seconds)| {
+            Some(rate.strip_suffix(unit)?.parse::<f64>().ok()? / seconds)
+        });
+        Ok(per_second.zip(burst).map(|(rate, burst)| Pace { rate, burst }))
     }
 
     /// Makes or amends a sale by its terms.

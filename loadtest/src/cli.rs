@@ -6,19 +6,20 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::Bench;
+use crate::load::{Ended, Options};
 use crate::measure::Measure;
 use crate::prove::{self, Proof};
-use crate::run::{Ended, Scenario, print};
-use crate::{bare, bench, output};
+use crate::{bare, bench, load, output};
 
 #[derive(Debug, Parser)]
 #[command(
     name = "forebay-loadtest",
     version,
-    about = "Sends orders to a Forebay gateway and judges what became of them"
+    about = "Proves what a Forebay gateway promises; `forebay load` sends a load of your own"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -27,8 +28,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send orders at a running gateway and judge what became of them
-    Run(Box<Scenario>),
     /// Start a gateway and prove one promise
     Prove(Proof),
     /// Time Forebay beside what a shop would put in its place
@@ -74,14 +73,7 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(command: Command) -> anyhow::Result<Ended> {
-    // The generator runs on one thread: on a small machine a second one only takes from the gateway.
-    let one_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match command {
-        Command::Run(scenario) => {
-            let done = one_thread()?.block_on(until_interrupted(scenario.run()))?;
-            print(&done, scenario.json);
-            Ok(done.ended())
-        }
         Command::Prove(proof) => one_thread()?.block_on(until_interrupted(prove::prove(&proof))),
         Command::Bench(plan) => {
             one_thread()?.block_on(until_interrupted(Box::pin(bench::bench(&plan))))?;
@@ -95,7 +87,7 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
             one_thread()?.block_on(until_interrupted(measure.run())).map(|()| Ended::Held)
         }
         Command::Bare { listen, body_bytes } => {
-            let mut two_workers = tokio::runtime::Builder::new_multi_thread();
+            let mut two_workers = Builder::new_multi_thread();
             let runtime = two_workers.worker_threads(2).enable_all().build()?;
             runtime.block_on(bare::serve(listen, body_bytes)).map(|()| Ended::Held)
         }
@@ -107,6 +99,19 @@ fn name_and_units(text: &str) -> Result<(String, u64), String> {
     let parsed =
         text.split_once('=').and_then(|(name, units)| Some((name.to_owned(), units.parse().ok()?)));
     parsed.ok_or_else(|| "give a sale and its units, like demo=1000".to_owned())
+}
+
+/// Runs a scenario, prints its result and says how it ended.
+///
+/// # Errors
+/// A [`Mistake`](load::Mistake) of the caller's, or a failure at run time.
+pub fn load(options: &Options) -> anyhow::Result<Ended> {
+    one_thread()?.block_on(until_interrupted(load::run(options)))
+}
+
+/// The generator runs on one thread: on a small machine a second one only takes from the gateway.
+fn one_thread() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Gives up at SIGINT and SIGTERM by dropping the work, and with it every process that it started.

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
 use serde_json::json;
 
 use crate::clock;
@@ -29,6 +27,8 @@ pub struct Attempt {
     pub received_us: u64,
     /// 0: no answer.
     pub status: u16,
+    /// `Retry-After` of the answer, in seconds.
+    pub retry_after: Option<u32>,
     /// What it proved.
     pub verdict: Verdict,
 }
@@ -44,12 +44,7 @@ pub struct History {
 
 impl Default for History {
     fn default() -> Self {
-        Self {
-            began: clock::now(),
-            began_wall_us: clock::wall_micros(),
-            attempts: Vec::new(),
-            tally: Tally::default(),
-        }
+        Self::since(clock::now(), clock::wall_micros())
     }
 }
 
@@ -95,6 +90,11 @@ impl Fate {
 }
 
 impl History {
+    /// An empty history with this beginning, told by both clocks.
+    pub fn since(began: Instant, began_wall_us: i64) -> Self {
+        Self { began, began_wall_us, attempts: Vec::new(), tally: Tally::default() }
+    }
+
     /// Every attempt, in the order in which they ended.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts
@@ -125,13 +125,15 @@ impl History {
         self.attempts.iter().filter(|attempt| cut(&attempt.verdict)).count()
     }
 
-    /// Writes one JSON object a line and attempt.
-    pub fn write_ndjson(&self, form: &OrderForm, path: &Path) -> anyhow::Result<()> {
-        let file = std::fs::File::create(path)
-            .with_context(|| format!("the history cannot be written to {}", path.display()))?;
-        let mut file = std::io::BufWriter::new(file);
+    /// Writes one JSON object a line and attempt; `form` says what an ask asked for.
+    pub fn write_ndjson<'a>(
+        &self,
+        file: &mut impl Write,
+        form: impl Fn(u64) -> &'a OrderForm,
+    ) -> anyhow::Result<()> {
         let wall = |us: u64| self.began_wall_us.saturating_add_unsigned(us);
         for (n, attempt) in self.attempts.iter().enumerate() {
+            let form = form(attempt.ask);
             let mut line = json!({
                 "n": n,
                 "ask": attempt.ask,
@@ -144,6 +146,7 @@ impl History {
                 "quantity": form.quantity,
                 "key": form.crowd.key(attempt.ask),
                 "status": attempt.status,
+                "retry_after": attempt.retry_after,
             });
             let verdict = serde_json::to_value(&attempt.verdict)?;
             if let (Some(line), serde_json::Value::Object(verdict)) =
@@ -153,7 +156,6 @@ impl History {
             }
             writeln!(file, "{line}")?;
         }
-        file.flush()?;
         Ok(())
     }
 }
@@ -170,6 +172,7 @@ impl Recorder for History {
             sent_us: since(timing.sent),
             received_us: since(timing.received),
             status: outcome.map_or(0, |answer| answer.status),
+            retry_after: outcome.ok().and_then(|answer| answer.retry_after),
             verdict: Verdict::of(outcome),
         });
     }

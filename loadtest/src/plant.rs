@@ -105,7 +105,7 @@ impl Plant {
             tickets: Some(self.admin.tickets(sale).await?),
             census: Some(self.admin.census(sale).await?),
             verified: Some(self.admin.verify().await?),
-            store: Some(read_store(&self.directory.path().join("store"), sale)?),
+            store: Some(read_store(&self.store_directory(), sale)?),
             alone: true,
         })
     }
@@ -133,9 +133,14 @@ impl Plant {
         }
     }
 
+    /// Where the simulated store lies.
+    pub(crate) fn store_directory(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
     /// The simulated store's tables, for hands that are not the gateway's.
     pub(super) fn store(&self) -> anyhow::Result<rusqlite::Connection> {
-        let store = rusqlite::Connection::open(self.directory.path().join("store/store.sqlite"))?;
+        let store = rusqlite::Connection::open(self.store_directory().join("store.sqlite"))?;
         store.busy_timeout(Duration::from_secs(10))?;
         Ok(store)
     }

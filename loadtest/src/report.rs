@@ -1,6 +1,4 @@
-//! How a result is shown: a table for people, JSON for machines.
-
-use serde_json::{Value, json};
+//! How a result is shown to people.
 
 use crate::drive::Driven;
 use crate::judge::{Broke, Judgement};
@@ -39,13 +37,18 @@ pub fn judgement(judgement: &Judgement) {
 }
 
 /// The promises in the order in which they are shown.
-const BROKE: [(&str, Broke); 9] = [
+pub(crate) const BROKE: [(&str, Broke); 14] = [
     ("lost", Broke::Lost),
     ("doubled", Broke::Doubled),
     ("oversold", Broke::Oversold),
     ("unexpected", Broke::Unexpected),
     ("limit broken", Broke::LimitBroken),
+    ("forgotten", Broke::Forgotten),
     ("unnamed refusals", Broke::Unnamed),
+    ("retry-after wrong", Broke::RetryAfter),
+    ("position grew", Broke::PositionGrew),
+    ("two ends", Broke::TwoEnds),
+    ("pace broken", Broke::PaceBroken),
     ("unresolved", Broke::Unresolved),
     ("unsettled", Broke::Unsettled),
     ("laws broken", Broke::Law),
@@ -73,38 +76,3 @@ pub fn timing(tally: &Tally, driven: &Driven) {
 }
 
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
-
-/// The whole result as one JSON document.
-pub fn document(tally: &Tally, driven: &Driven, judgement: &Judgement) -> Value {
-    let latencies: serde_json::Map<String, Value> = QUANTILES
-        .iter()
-        .map(|(name, share)| {
-            let (all, service) = (tally.latency(*share), tally.service_time(*share));
-            let pair = json!({
-                "latency_us": micros(all.as_micros()),
-                "service_us": micros(service.as_micros()),
-            });
-            ((*name).to_owned(), pair)
-        })
-        .collect();
-    let counts: serde_json::Map<String, Value> = BROKE
-        .iter()
-        .map(|(name, broke)| (name.replace(' ', "_"), json!(judgement.count(*broke))))
-        .collect();
-    json!({
-        "ok": judgement.ok(),
-        "sent": driven.sends,
-        "late": driven.late,
-        "waited_for_connection": driven.waited,
-        "elapsed_ms": micros(driven.elapsed.as_millis()),
-        "statuses": tally.statuses(),
-        "no_answer": tally.broken().iter().map(|(why, n)| json!({"why": why, "attempts": n})).collect::<Vec<_>>(),
-        "latency": latencies,
-        "counts": counts,
-        "verdict": judgement,
-    })
-}
-
-fn micros(value: u128) -> u64 {
-    u64::try_from(value).unwrap_or(u64::MAX)
-}

@@ -20,12 +20,14 @@ pub struct Tally {
     from_sent: Histogram<u64>,
 }
 
+/// An empty histogram of latencies in microseconds.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)
+        .expect("bounds must not fail: they are constant and in order")
+}
+
 impl Default for Tally {
     fn default() -> Self {
-        let histogram = || {
-            Histogram::new_with_bounds(1, LATENCY_MAX_US, 3)
-                .expect("bounds must not fail: they are constant and in order")
-        };
         Self {
             statuses: BTreeMap::new(),
             broken: BTreeMap::new(),
@@ -59,6 +61,16 @@ impl Tally {
     /// Attempts without an answer, by reason.
     pub fn broken(&self) -> &BTreeMap<Broken, u64> {
         &self.broken
+    }
+
+    /// Latencies from the intended time of the send, in microseconds.
+    pub fn latencies(&self) -> &Histogram<u64> {
+        &self.from_intended
+    }
+
+    /// The same from the time at which requests were really sent.
+    pub fn service_times(&self) -> &Histogram<u64> {
+        &self.from_sent
     }
 
     /// The latency below which this share of the answers lay, from the intended time of the send.

@@ -25,6 +25,12 @@ impl Target {
         }
     }
 
+    /// The host without its port.
+    pub fn name(&self) -> &str {
+        let port = self.host.rfind(':').filter(|at| !self.host[*at..].contains(']'));
+        port.map_or(self.host.as_str(), |at| &self.host[..at])
+    }
+
     /// Resolves `http://host[:port]`.
     pub async fn resolve(url: &str) -> anyhow::Result<Self> {
         let host = Self::check(url).map_err(|wrong| anyhow!("{url}: {wrong}"))?;
@@ -56,6 +62,12 @@ mod tests {
     fn an_origin_is_scheme_host_and_port() {
         for good in ["http://127.0.0.1:8080", "http://localhost/", "http://[::1]:80"] {
             assert!(Target::check(good).is_ok(), "{good}");
+        }
+        let name = |host: &str| Target { address: ([127, 0, 0, 1], 1).into(), host: host.into() };
+        for (host, bare) in
+            [("shop:80", "shop"), ("shop", "shop"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")]
+        {
+            assert_eq!(name(host).name(), bare);
         }
         for bad in ["https://shop", "shop:80", "http://", "http://shop/path", "http://a@shop"] {
             assert!(Target::check(bad).is_err(), "{bad}");

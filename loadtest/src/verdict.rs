@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::wire::{Answer, Broken};
 
 /// The stable names an order call may be refused by; others are read too, these cost no memory.
-const CODES: [&str; 22] = [
+pub(crate) const CODES: [&str; 22] = [
     "sold_out",
     "limit_reached",
     "rate_limited",
@@ -126,7 +126,8 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16, body: &str) -> Verdict {
-        Verdict::of(Ok(Answer { status, body: body.as_bytes(), replayed: false }))
+        let answer = Answer { status, body: body.as_bytes(), replayed: false, retry_after: None };
+        Verdict::of(Ok(answer))
     }
 
     #[test]

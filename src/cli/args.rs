@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::sale::Rate;
 use crate::sale::SaleName;
 use crate::sale::Sku;
+use crate::tools::load::Options;
 
 const EXAMPLES: &str = "Examples:
   forebay                                    run, with an open sale to try
@@ -85,6 +86,8 @@ pub(super) enum Command {
     },
     /// See in a minute what a sale's opening does to a database, and what it does behind Forebay.
     Demo(super::demo::Demo),
+    /// Send a scenario's buyers to a gateway and judge what became of their orders.
+    Load(Box<Options>),
     /// Look at this machine and the settings for what would go wrong in the sale.
     Doctor(Doctor),
     /// Print the completions of a shell.

@@ -18,6 +18,8 @@ pub enum Exit {
     Dependency = 4,
     /// An invariant is broken.
     Broken = 5,
+    /// A threshold of a load test was missed, or its generator could not keep up.
+    Threshold = 99,
 }
 
 /// Why a command ends early: the code and a sentence for people.

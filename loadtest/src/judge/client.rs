@@ -3,10 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Broke, Judgement};
+use crate::form::Crowd;
 use crate::history::{Fate, History};
 use crate::verdict::Verdict;
 
-pub(super) fn judge(out: &mut Judgement, history: &History, fates: &BTreeMap<u64, Fate>) {
+pub(super) fn judge(
+    out: &mut Judgement,
+    history: &History,
+    fates: &BTreeMap<u64, Fate>,
+    crowd: &Crowd,
+) {
     let mut owners: HashMap<&str, u64> = HashMap::new();
     for (ask, fate) in fates {
         let taken = !fate.tickets.is_empty();
@@ -18,9 +24,10 @@ pub(super) fn judge(out: &mut Judgement, history: &History, fates: &BTreeMap<u64
             out.find(Broke::Doubled, format!("ask {ask} got the tickets {:?}", fate.tickets));
         }
         if let Some(code) = &fate.forgotten {
-            out.find(Broke::Lost, format!("ask {ask} had a ticket and was then told {code}"));
+            out.find(Broke::Forgotten, format!("ask {ask} had a ticket and was then told {code}"));
         }
-        if fate.open {
+        // Who sent no key cannot ask again.
+        if fate.open && crowd.keyed(*ask) {
             out.find(Broke::Unresolved, format!("ask {ask}: no answer to any repeat of its key"));
         }
         for ticket in &fate.tickets {
@@ -37,9 +44,11 @@ pub(super) fn judge(out: &mut Judgement, history: &History, fates: &BTreeMap<u64
             }
             Verdict::Unnamed => {
                 let (ask, status) = (attempt.ask, attempt.status);
+                out.errors += 1;
                 out.find(Broke::Unnamed, format!("ask {ask}: status {status} without a code"));
             }
-            Verdict::Accepted { .. } | Verdict::Unknown { .. } => {}
+            Verdict::Unknown { .. } => out.errors += 1,
+            Verdict::Accepted { .. } => {}
         }
     }
     let refused =

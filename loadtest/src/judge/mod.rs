@@ -7,19 +7,23 @@
 
 mod client;
 mod ledger;
+mod pace;
+mod refusals;
 mod rows;
+mod told;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::admin::{Census, TicketRow, Verified};
+use crate::admin::{Census, Pace, TicketRow, Verified};
 use crate::form::Crowd;
 use crate::history::History;
 use crate::store::StoreBook;
+use crate::trail::Trails;
 
 /// What a finding breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Broke {
     /// An accepted order is nowhere.
@@ -38,12 +42,22 @@ pub enum Broke {
     Unnamed,
     /// It could not be found out whether an order was taken.
     Unresolved,
+    /// A buyer whose order had been accepted was told that it was not (L8).
+    Forgotten,
+    /// A refusal without `Retry-After` where one belongs, or with one where none may be.
+    RetryAfter,
+    /// A position grew.
+    PositionGrew,
+    /// A buyer was told of two ends of his order, or of a state that cannot follow the one before it.
+    TwoEnds,
+    /// More attempts at the store in some window than `burst + rate × window` (L7).
+    PaceBroken,
     /// The gateway's own proof found something, or its counters do not add up.
     Law,
 }
 
 /// One thing that must not be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finding {
     /// Which promise.
     pub broke: Broke,
@@ -95,6 +109,8 @@ pub struct Judgement {
     pub recovered: u64,
     /// Those of the recovered of which the gateway said that it knew the key.
     pub replayed: u64,
+    /// Attempts that got no answer, or one that names nothing: not even whether the order was taken.
+    pub errors: u64,
     /// What must not be.
     pub findings: Vec<Finding>,
 }
@@ -110,9 +126,41 @@ impl Judgement {
         self.findings.is_empty()
     }
 
+    /// Adds the verdict on another sale of the same run.
+    pub fn add(&mut self, other: Self) {
+        for witness in other.witnesses {
+            if !self.witnesses.contains(&witness) {
+                self.witnesses.push(witness);
+            }
+        }
+        for (code, asks) in other.refused {
+            *self.refused.entry(code).or_default() += asks;
+        }
+        self.accepted += other.accepted;
+        self.unknown += other.unknown;
+        self.recovered += other.recovered;
+        self.replayed += other.replayed;
+        self.errors += other.errors;
+        self.findings.extend(other.findings);
+    }
+
     fn find(&mut self, broke: Broke, what: String) {
         self.findings.push(Finding { broke, what });
     }
+}
+
+/// Hears what buyers were told who followed their orders.
+pub(crate) fn hear_buyers(out: &mut Judgement, trails: &Trails, tickets: Option<&[TicketRow]>) {
+    told::judge(out, trails, tickets);
+}
+
+/// Holds the attempts of all sales against the pace that the drain says it has. Says whether there was any.
+pub(crate) fn hear_pace(
+    out: &mut Judgement,
+    tickets: &[TicketRow],
+    pace: Pace,
+) -> anyhow::Result<bool> {
+    pace::judge(out, tickets, pace)
 }
 
 /// Hears every witness.
@@ -120,7 +168,8 @@ pub fn judge(history: &History, crowd: &Crowd, evidence: &Evidence) -> Judgement
     let mut judgement = Judgement::default();
     let fates = history.fates();
     judgement.witnesses = evidence.witnesses();
-    client::judge(&mut judgement, history, &fates);
+    client::judge(&mut judgement, history, &fates, crowd);
+    refusals::judge(&mut judgement, history);
     if let Some(tickets) = &evidence.tickets {
         ledger::tickets(&mut judgement, &fates, crowd, tickets, evidence);
         if let Some(store) = &evidence.store {

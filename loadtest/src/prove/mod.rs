@@ -14,6 +14,7 @@ mod overload;
 mod pace;
 mod peers;
 mod restart;
+mod scenarios;
 mod slow;
 mod speed;
 mod verify;
@@ -23,7 +24,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::run::Ended;
+use crate::load::Ended;
 use crate::{output, report};
 
 /// What is proved, how large, and on which binary.
@@ -65,6 +66,8 @@ pub enum Name {
     Verify,
     /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
     Waiting,
+    /// Every scenario of the load test keeps every promise
+    Scenarios,
     /// Every bad input is answered as it should be, and no proxy in front counts requests differently
     Edge,
     /// Slow clients and a lack of descriptors leave the gateway available
@@ -156,6 +159,9 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Scenarios => {
+            Box::pin(scenarios::prove(&binary, proof.scale, &mut checks)).await?;
+        }
         Name::Edge => Box::pin(edge::prove(&binary, &mut checks)).await?,
         Name::Slow => slow::prove(&binary, proof.scale, &mut checks).await?,
         Name::Model => Box::pin(model::prove(proof.scale, &mut checks)).await?,

@@ -22,6 +22,7 @@ pub struct FullWire {
     crowd: Crowd,
     status: u16,
     replayed: bool,
+    retry_after: Option<u32>,
     answer: Bytes,
 }
 
@@ -41,18 +42,20 @@ impl Wire for FullWire {
             crowd: form.crowd.clone(),
             status: 0,
             replayed: false,
+            retry_after: None,
             answer: Bytes::new(),
         })
     }
 
     async fn exchange(&mut self, ask: u64) -> Result<(), Broken> {
-        let request = Request::post(&self.path)
+        let mut request = Request::post(&self.path)
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, "application/json")
-            .header("x-buyer-id", self.crowd.buyer(ask))
-            .header("idempotency-key", self.crowd.key(ask))
-            .body(Full::new(self.body.clone()))
-            .map_err(|_| Broken::Reset)?;
+            .header("x-buyer-id", self.crowd.buyer(ask));
+        if let Some(key) = self.crowd.key(ask) {
+            request = request.header("idempotency-key", key);
+        }
+        let request = request.body(Full::new(self.body.clone())).map_err(|_| Broken::Reset)?;
         self.sender.ready().await.map_err(|_| Broken::Reset)?;
         let response =
             self.sender.send_request(request).await.map_err(|error| {
@@ -61,13 +64,18 @@ impl Wire for FullWire {
         self.status = response.status().as_u16();
         self.replayed =
             response.headers().get("idempotent-replayed").is_some_and(|value| value == "true");
+        self.retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
         self.answer =
             response.into_body().collect().await.map_err(|_| Broken::Truncated)?.to_bytes();
         Ok(())
     }
 
     fn answer(&self) -> Answer<'_> {
-        Answer { status: self.status, body: &self.answer, replayed: self.replayed }
+        let Self { status, replayed, retry_after, .. } = *self;
+        Answer { status, body: &self.answer, replayed, retry_after }
     }
 
     fn reusable(&self) -> bool {

@@ -1,11 +1,12 @@
 //! One keep-alive connection: ask, wait, look at the answer.
 //!
-//! Two wires stand behind one trait. [`full`] understands whatever HTTP/1.1 allows (proxies between
-//! buyer and gateway may chunk an answer); [`lean`] understands only what the gateway itself sends and
-//! costs a third of the CPU, which on a shared machine is what makes a speed figure honest.
+//! Two wires stand behind one trait. [`full`] understands whatever HTTP/1.1 allows; [`lean`] sends rendered
+//! bytes on a bare [`socket`] and costs a third of the CPU, which on a shared machine is what makes a speed
+//! figure honest.
 
 pub mod full;
 pub mod lean;
+pub mod socket;
 
 use std::future::Future;
 
@@ -23,6 +24,8 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
     /// `Idempotent-Replayed: true`: the gateway knew the key.
     pub replayed: bool,
+    /// `Retry-After` in seconds; `None` when there is none, or none that can be read.
+    pub retry_after: Option<u32>,
 }
 
 /// Why there is no answer. None of these says whether the order was taken.

@@ -2,6 +2,7 @@
 
 mod fake;
 mod lean;
+mod load;
 mod process;
-mod run;
+mod schema;
 mod witnesses;

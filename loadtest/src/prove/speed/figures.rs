@@ -122,6 +122,6 @@ mod tests {
         figures.backlog(1.1);
         let mut checks = Checks::default();
         figures.check(&mut checks);
-        assert_eq!(checks.ended(), crate::run::Ended::ThresholdFailed);
+        assert_eq!(checks.ended(), crate::load::Ended::ThresholdFailed);
     }
 }

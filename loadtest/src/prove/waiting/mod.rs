@@ -2,7 +2,6 @@
 //! outcome, soon after it was settled, his polls cost the ledger nothing, and the gateway stays small.
 
 mod buyer;
-mod descriptors;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +40,7 @@ const READS: (&str, &[&str]) = ("forebay_ledger_request_duration_seconds_count",
 
 pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
     let (wanted, rate, polls) = scale.pick((500, 200, 2_000), (20_000, 1_000, 50_000));
-    let buyers = descriptors::carried(wanted)? / 2 * 2;
+    let buyers = crate::descriptors::carried(wanted)? / 2 * 2;
     let what = format_args!("{buyers} of {wanted} buyers fit into `ulimit -Hn` at either end");
     checks.threshold(buyers == wanted, what);
     let mut plant = Plant::start(binary, &format!("{rate}/s")).await?;
