@@ -29,10 +29,11 @@ const EXAMPLES: &str = "Examples:
   forebay check forebay.toml                 tell every mistake in a settings file
   forebay sale put phones --item phone=1000 --limit 1
   forebay doctor --config forebay.toml       look at this machine before the sale
+  forebay load --list                        scenarios to try it with before the sale
   forebay verify                             prove that nothing was oversold, doubled or lost
 
 Exit codes: 0 ok, 1 failure at run time, 2 usage, 3 configuration, 4 a dependency is unusable or
-cannot be reached, 5 an invariant is broken.";
+cannot be reached, 5 an invariant is broken, 99 a load-test threshold failed.";
 
 /// Where the admin API is if nothing else is said.
 const ADMIN_URL: &str = "http://127.0.0.1:9180";

@@ -94,13 +94,20 @@ fn verdict(page: &mut Page, document: &Document) {
         let kept = if judged.kept { "kept" } else { "missed" };
         vec![judged.threshold.clone(), judged.found.clone(), kept.to_owned()]
     });
-    page.table(&["threshold", "found", ""], &thresholds.collect::<Vec<_>>());
+    filled(page, &["threshold", "found", ""], &thresholds.collect::<Vec<_>>());
     let refused =
         document.refused.iter().map(|(name, orders)| vec![name.clone(), orders.to_string()]);
-    page.table(&["refused in the end", "orders"], &refused.collect::<Vec<_>>());
+    filled(page, &["refused in the end", "orders"], &refused.collect::<Vec<_>>());
 }
 
-/// Arrivals above the answers by kind, the most frequent kinds first.
+/// A table, if there is something to put into it.
+fn filled(page: &mut Page, headers: &[&str], rows: &[Vec<String>]) {
+    if !rows.is_empty() {
+        page.table(headers, rows);
+    }
+}
+
+/// Answers by kind, the most frequent kinds first.
 fn answers(document: &Document) -> Chart {
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for (kind, times) in document.timeline.iter().flat_map(|second| &second.answers) {
@@ -128,15 +135,14 @@ fn answers(document: &Document) -> Chart {
 
 fn bars(name: &str, document: &Document, of: impl Fn(&BTreeMap<String, u64>) -> u64) -> Series {
     let points =
-        document.timeline.iter().map(|second| (float(second.second), float(of(&second.answers))));
+        document.timeline.iter().map(|second| (middle(second), float(of(&second.answers))));
     Series { name: name.to_owned(), mark: Mark::Bars, points: points.collect() }
 }
 
 fn latencies(document: &Document) -> Chart {
     let line = |name: &str, of: fn(&super::Second) -> Option<u64>| {
         let points = document.timeline.iter();
-        let points =
-            points.filter_map(|second| Some((float(second.second), float(of(second)?) / 1e6)));
+        let points = points.filter_map(|second| Some((middle(second), float(of(second)?) / 1e6)));
         Series::line(name, points.collect())
     };
     let caption = "Of orders, from when they were due.";
@@ -152,7 +158,8 @@ fn latencies(document: &Document) -> Chart {
 
 fn queue(document: &Document) -> Chart {
     let points = document.timeline.iter();
-    let points = points.filter_map(|second| Some((float(second.second), float(second.waiting?))));
+    let points =
+        points.filter_map(|second| Some((float(second.second + 1), float(second.waiting?))));
     let caption = "Accepted orders that the store has not decided yet.";
     let mut chart = chart("Waiting", caption, Unit::Count, document);
     chart.series =
@@ -173,6 +180,11 @@ fn store(document: &Document) -> Chart {
         of("decided by the store", Mark::Step, |second| second.settled),
     ];
     chart
+}
+
+/// What happened within a second is drawn in its middle.
+fn middle(second: &super::Second) -> f64 {
+    float(second.second) + 0.5
 }
 
 /// A chart over the run's seconds, with its phases marked.

@@ -78,10 +78,6 @@ impl Plan {
             scenario.buyers.iter().map(|buyers| flock(buyers, scenario, options, &sales, &crowd));
         let flocks = flocks.collect();
         let stretches = stretches(scenario, factor, options);
-        let keep = match options.no_thresholds {
-            true => options.thresholds.clone(),
-            false => scenario.keep.iter().chain(&options.thresholds).cloned().collect(),
-        };
         let or = |seconds: Option<f64>, own: Duration| seconds.map_or(own, Duration::from_secs_f64);
         Ok(Self {
             crowd,
@@ -96,7 +92,7 @@ impl Plan {
             late_after: scenario.late_after.0,
             identity_header: scenario.identity_header.clone(),
             seed: options.seed.unwrap_or(scenario.seed),
-            keep,
+            keep: keep(scenario, options),
         })
     }
 
@@ -123,6 +119,26 @@ impl Plan {
     pub(super) fn flock(&self, ask: u64) -> Option<&Flock> {
         self.flocks.get(Crowd::group_of(ask))
     }
+}
+
+/// What an open loop must keep of its own for its figures to mean anything, unless the scenario says otherwise.
+const CONDUCT: [&str; 2] = ["late < 1%", "dropped < 1%"];
+
+fn keep(scenario: &Scenario, options: &Options) -> Vec<Threshold> {
+    if options.no_thresholds {
+        return options.thresholds.clone();
+    }
+    let mut keep: Vec<Threshold> =
+        scenario.keep.iter().chain(&options.thresholds).cloned().collect();
+    if scenario.phase.iter().any(|phase| phase.rate.is_some()) {
+        for text in CONDUCT {
+            let own: Threshold = text.parse().expect("a constant of this form can be read");
+            if !keep.iter().any(|named| named.metric == own.metric) {
+                keep.push(own);
+            }
+        }
+    }
+    keep
 }
 
 fn group(buyers: &Buyers) -> Group {

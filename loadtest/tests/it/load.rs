@@ -143,6 +143,9 @@ async fn an_open_loop_keeps_its_rate_and_counts_from_the_intended_time() {
     assert!(run.document.elapsed_ms >= 295, "{}", run.document.elapsed_ms);
     let latencies = &run.document.latencies;
     assert!(latencies["orders"].p50_us >= latencies["service"].p50_us);
+    let conduct: Vec<&str> =
+        run.outcome.thresholds.iter().map(|judged| judged.threshold.as_str()).collect();
+    assert_eq!(conduct, ["late < 1%", "dropped < 1%"], "an open loop keeps them unasked");
     assert_eq!(run.document.timeline.iter().map(|second| second.due).sum::<u64>(), 60);
 }
 
