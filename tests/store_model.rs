@@ -18,7 +18,7 @@ use forebay_loadtest::measure::table::{Point, Table};
 /// How far the model may be from what was measured, either way.
 const TOLERANCE: f64 = 0.25;
 /// When others used more cores than these meanwhile, a figure says nothing.
-const DISTURBED: f64 = 1.15;
+const DISTURBED: f64 = 0.15;
 
 fn docs() -> PathBuf {
     // Cargo and nextest set it for each run.
@@ -101,7 +101,7 @@ fn throughput_rises_to_a_knee_and_falls_behind_it_on_a_hot_row() {
     let curve: Vec<f64> = [1, 2, 4, 8, 16, 32, 64, 128, 256].map(at).to_vec();
     let best = curve.iter().copied().fold(0.0, f64::max);
     assert!(curve[0] < 0.8 * best, "one connection is not all: {curve:?}");
-    assert!(curve[8] < 0.9 * best, "the crowd costs: {curve:?}");
+    assert!(curve[8] < 0.85 * best, "the crowd costs: {curve:?}");
 }
 
 #[test]

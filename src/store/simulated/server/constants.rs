@@ -45,18 +45,18 @@ impl Default for Constants {
     fn default() -> Self {
         Self {
             cores: 2,
-            exchange_micros: 30,
-            work_micros: 480,
-            work_row_nanos: 1_800,
-            work_knee: 190,
+            exchange_micros: 32,
+            work_micros: 240,
+            work_row_nanos: 1_206,
+            work_knee: 51,
             work_crowd_permille: 1,
-            lock_micros: 300,
-            lock_row_nanos: 13_200,
-            lock_knee: 18,
+            lock_micros: 206,
+            lock_row_nanos: 7_826,
+            lock_knee: 16,
             lock_crowd_permille: 1,
             lock_wait_timeout: Span(Duration::from_secs(50)),
-            flush_micros: 16,
-            flush_row_nanos: 230,
+            flush_micros: 242,
+            flush_row_nanos: 821,
         }
     }
 }
