@@ -1,12 +1,16 @@
 //! `forebay demo`: the same burst twice, seen in the terminal and in a report.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::Path;
 use std::path::PathBuf;
+use std::task::Poll;
 use std::time::Duration;
 
 use clap::Args;
 use clap::Subcommand;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 
 use super::exit::Exit;
 use super::exit::Failure;
@@ -81,7 +85,17 @@ fn direct(direct: demo::direct::Direct) -> Outcome {
 
 fn shown(arguments: &Demo) -> Outcome {
     let options = options(arguments)?;
+    let fresh = !arguments.report.exists();
     writable(&arguments.report)?;
+    let done = played(arguments, &options);
+    if done.is_err() && fresh {
+        // An empty report would look like one.
+        let _ = std::fs::remove_file(&arguments.report);
+    }
+    done
+}
+
+fn played(arguments: &Demo, options: &demo::Options) -> Outcome {
     output::message(&format!(
         "{} buyers come within {}, first directly, then through Forebay; in a directory that is taken away again.\n",
         grouped(options.buyers),
@@ -93,8 +107,8 @@ fn shown(arguments: &Demo) -> Outcome {
     let mut show = |scenes: &[Scene]| watcher.look(scenes);
     let seen = runtime.block_on(async {
         tokio::select! {
-            seen = demo::run(&options, &mut show) => seen.map_err(failed),
-            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Failed, "interrupted")),
+            seen = demo::run(options, &mut show) => seen.map_err(failed),
+            () = told_to_stop() => Err(Failure::new(Exit::Failed, "interrupted")),
         }
     })?;
     std::fs::write(&arguments.report, &seen.html).map_err(unwritable(&arguments.report))?;
@@ -103,8 +117,22 @@ fn shown(arguments: &Demo) -> Outcome {
     output::table(&["THE STORE", "", "SOURCE"], &demo::constants())?;
     output::line(&format!("\n{}", seen.proof.told()))?;
     output::line(&format!("report: {}", arguments.report.display()))?;
-    output::line(&demo::sentence(&seen.scenes, &options))?;
+    output::line(&demo::sentence(&seen.scenes, options))?;
     Ok(if seen.proof.holds { Exit::Ok } else { Exit::Broken })
+}
+
+/// Whatever ends the demo early must end what it has started.
+async fn told_to_stop() {
+    let mut signals: Vec<_> =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+            .into_iter()
+            .filter_map(|kind| signal(kind).ok())
+            .collect();
+    poll_fn(|cx| {
+        let told = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+        if told { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 fn options(arguments: &Demo) -> Result<demo::Options, Failure> {

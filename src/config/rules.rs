@@ -8,6 +8,9 @@ use crate::ledger::embedded::SEGMENT_SIZE_MIN;
 use crate::units::Size;
 use crate::units::Span;
 
+/// More cores than any machine has.
+const CORES_MAX: u32 = 1_024;
+
 /// Every bound that is broken: the key and what to do.
 pub(super) fn broken(said: &Said) -> Vec<(&'static str, String)> {
     let (timeouts, queue) = (&said.public.timeouts, &said.queue);
@@ -42,6 +45,10 @@ pub(super) fn broken(said: &Said) -> Vec<(&'static str, String)> {
     if said.ledger.embedded.segment_size.0 < SEGMENT_SIZE_MIN {
         let key = "ledger.embedded.segment_size";
         broken.push((key, format!("`{key}` must be at least {}", Size(SEGMENT_SIZE_MIN))));
+    }
+    if simulated.server.cores > CORES_MAX {
+        let key = "store.simulated.server.cores";
+        broken.push((key, format!("`{key}` must be at most {CORES_MAX}")));
     }
     for key in simulated.server.too_long() {
         broken.push((key, format!("`{key}` must be at most an hour")));

@@ -177,7 +177,7 @@ pub fn judge(history: &History, crowd: &Crowd, evidence: &Evidence) -> Judgement
         }
     }
     if let Some(census) = &evidence.census {
-        ledger::census(&mut judgement, census, evidence.tickets.as_deref());
+        ledger::census(&mut judgement, census, evidence.tickets.as_deref(), evidence.alone);
     }
     if let Some(verified) = evidence.verified.as_ref().filter(|verified| !verified.ok) {
         for finding in &verified.findings {

@@ -106,7 +106,11 @@ impl Engine {
                 continue;
             }
             if socket.has_answer() {
-                let Some(new) = self.connect().await else { return self.errands.done() };
+                let Some(new) = self.connect().await else {
+                    // Somebody else may get through.
+                    self.errands.push(errand);
+                    return self.errands.done();
+                };
                 socket = new;
             }
             self.render(&errand, &mut request);

@@ -177,5 +177,6 @@ fn token(options: &Options) -> anyhow::Result<Option<String>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the token file {}", path.display()))?;
     let line = text.lines().next().unwrap_or_default().trim();
-    Ok(Some(line.rsplit(':').next().unwrap_or_default().to_owned()))
+    let (_, secret) = line.split_once(':').unwrap_or(("", line));
+    Ok(Some(secret.to_owned()))
 }

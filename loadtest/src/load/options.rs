@@ -103,9 +103,12 @@ fn url(text: &str) -> Result<String, String> {
     Target::check(text).map(|_| text.to_owned())
 }
 
+/// No rate, factor or number of seconds is meant to be larger.
+const NUMBER_MAX: f64 = 1e6;
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
-        _ => Err("a number above 0 is needed".to_owned()),
+        Ok(number) if number > 0.0 && number <= NUMBER_MAX => Ok(number),
+        _ => Err("a number above 0 is needed, at most 1000000".to_owned()),
     }
 }

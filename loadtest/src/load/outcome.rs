@@ -105,10 +105,12 @@ impl Outcome {
 
     /// The one result.
     pub fn ended(&self) -> Ended {
-        let soft = self.judgement.count(Broke::Unsettled);
+        // What could not be found out is no broken promise, and no kept one.
+        let soft = self.judgement.count(Broke::Unsettled) + self.judgement.count(Broke::Unresolved);
+        let (asked, given) = self.asked_again;
         if self.judgement.findings.len() > soft {
             Ended::InvariantBroken
-        } else if soft > 0 || self.thresholds.iter().any(|judged| !judged.kept) {
+        } else if soft > 0 || given < asked || self.thresholds.iter().any(|judged| !judged.kept) {
             Ended::ThresholdFailed
         } else {
             Ended::Held

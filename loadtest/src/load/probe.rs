@@ -2,8 +2,9 @@
 //! and must get the same ticket.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::engine::Engine;
 use super::errand::{Errand, What};
@@ -14,6 +15,9 @@ use crate::wire::Broken;
 
 /// Enough of them to be sure, few enough to take no time.
 const ASKED_AGAIN: usize = 200;
+/// How often a holder who meets a limit comes back.
+const TRIES: usize = 5;
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Asks again; says how many were asked and how many got a ticket. Whether it is the same one is the verdict's.
 pub(super) async fn ask_again(engine: &Arc<Engine>) -> (u64, u64) {
@@ -23,11 +27,26 @@ pub(super) async fn ask_again(engine: &Arc<Engine>) -> (u64, u64) {
     let mut request = Vec::new();
     for ask in asks {
         let Some(flock) = engine.plan.flock(ask) else { continue };
-        let sent = clock::now();
+        let mut sent = clock::now();
         let errand = Errand { due: sent, ask, what: What::Order { before: 1, doubt: false } };
         engine.render(&errand, &mut request);
-        let exchanged = timeout(engine.plan.patience, socket.exchange(&request)).await;
-        let outcome = exchanged.unwrap_or(Err(Broken::Timeout));
+        let mut outcome = Err(Broken::Timeout);
+        for _ in 0..TRIES {
+            sent = clock::now();
+            let exchanged = timeout(engine.plan.patience, socket.exchange(&request)).await;
+            outcome = exchanged.unwrap_or(Err(Broken::Timeout));
+            let usable = outcome.is_ok() && socket.reusable();
+            // A limit of rate holds for holders too, and passes; so does a connection that broke.
+            if outcome.is_ok() && !matches!(socket.answer().status, 429 | 503) {
+                break;
+            }
+            sleep(AGAIN_AFTER).await;
+            if !usable {
+                let Some(new) = engine.connect_after().await else { return (asked + 1, given) };
+                socket = new;
+                outcome = Err(Broken::Reset);
+            }
+        }
         let timing = Timing { ask, intended: sent, sent, received: clock::now() };
         let answer = outcome.map(|()| socket.answer());
         if let Some(history) = look(&engine.seen).histories.get_mut(flock.sale) {

@@ -56,11 +56,12 @@ async fn evidence(
     };
     let within = engine.plan.settle;
     admin.census_until(&sale.name, within, |census| census.unsettled() == 0).await?;
-    // The store is read before the export: what it holds then, the ledger must know.
+    let tickets = admin.tickets(&sale.name).await?;
+    // The store is read after the export: what the ledger calls placed then, the store must have.
     let store = options.store.as_deref().map(|path| read_store(path, &sale.name)).transpose()?;
     let evidence = Evidence {
         limit_per_buyer: admin.limit_per_buyer(&sale.name).await?,
-        tickets: Some(admin.tickets(&sale.name).await?),
+        tickets: Some(tickets),
         census: Some(admin.census(&sale.name).await?),
         verified: Some(admin.verify().await?),
         store,

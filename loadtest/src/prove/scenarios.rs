@@ -5,8 +5,9 @@ use std::path::Path;
 use clap::Parser;
 
 use super::{Checks, Scale};
+use crate::judge::Broke;
 use crate::load::scenario::{Scenario, shipped};
-use crate::load::{Options, measure};
+use crate::load::{Ended, Options, measure};
 use crate::plant::Plant;
 use crate::report;
 
@@ -48,12 +49,14 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
         let count = |name: &str| counts.get(name).copied().unwrap_or_default();
         let (orders, accepted) = (count("orders"), count("accepted"));
         let heard = outcome.judgement.witnesses.join(", ");
-        let kept = outcome.judgement.ok() && accepted > 0;
+        let kept = outcome.ended() != Ended::InvariantBroken && accepted > 0;
         checks.promise(kept, format_args!("{name}: {accepted} of {orders} accepted ({heard})"));
         checks.promise(
             outcome.judgement.witnesses.len() == 4 && outcome.pace.is_some(),
             format_args!("{name}: everybody was heard, and the pace"),
         );
+        let unsettled = outcome.judgement.count(Broke::Unsettled);
+        checks.threshold(unsettled == 0, format_args!("{name}: {unsettled} orders unsettled"));
         if !outcome.judgement.ok() {
             report::judgement(&outcome.judgement);
         }

@@ -68,10 +68,10 @@ pub(super) async fn play(
 }
 
 /// The store's orders, counted by somebody who is neither the shop nor the gateway.
-struct StoreView(Connection);
+pub(super) struct StoreView(Connection);
 
 impl StoreView {
-    fn open(directory: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
         let file = directory.join("store.sqlite");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&file, flags)
@@ -81,7 +81,7 @@ impl StoreView {
     }
 
     /// Counted on another thread: the buyers' times must not wait for it.
-    async fn orders(self) -> anyhow::Result<(Self, u64)> {
+    pub(super) async fn orders(self) -> anyhow::Result<(Self, u64)> {
         let counted = spawn_blocking(move || {
             let sql = "SELECT count(*) FROM forebay_orders WHERE line = 1 AND state = 'placed'";
             let orders: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
