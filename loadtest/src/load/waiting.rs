@@ -1,12 +1,10 @@
-//! Buyers who wait on a connection of their own: on a stream, or by one held answer after the other. They are
-//! many, so each has a small buffer and no more.
+//! Buyers who wait on a connection of their own: on a stream, or by one held answer after the other.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use anyhow::bail;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::time::{sleep, timeout};
 
 use super::engine::{Engine, UNTOLD};
@@ -15,9 +13,8 @@ use crate::clock;
 use crate::drive::look;
 use crate::trail::{Asked, Document};
 use crate::wire::socket::ANSWER_MAX;
+use crate::wire::ticket::{self, Reader};
 
-/// Enough for an answer of the gateway.
-const BUFFER: usize = 1_024;
 /// What a held answer is asked to wait for; the gateway holds none longer.
 const HOLD: u64 = 30;
 
@@ -122,37 +119,12 @@ impl Waiting {
         told.ended()
     }
 
-    async fn connect(&self) -> anyhow::Result<BufReader<TcpStream>> {
-        let connecting = TcpStream::connect(self.engine.target.address);
-        let socket = timeout(self.engine.plan.patience, connecting).await??;
-        socket.set_nodelay(true)?;
-        Ok(BufReader::with_capacity(BUFFER, socket))
+    async fn connect(&self) -> anyhow::Result<Reader> {
+        let connecting = ticket::connect(&self.engine.target);
+        Ok(timeout(self.engine.plan.patience, connecting).await??)
     }
 
-    /// Sends a request for the ticket and reads the head of its answer: status, and length if it has one.
-    async fn ask(
-        &self,
-        socket: &mut BufReader<TcpStream>,
-        below: &str,
-    ) -> anyhow::Result<(u16, usize)> {
-        let (ticket, host) = (&self.ticket, &self.engine.target.host);
-        let request = format!("GET /v1/tickets/{ticket}{below} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        socket.write_all(request.as_bytes()).await?;
-        let (mut status, mut length, mut line) = (None, 0, String::new());
-        loop {
-            line.clear();
-            if socket.read_line(&mut line).await? == 0 {
-                bail!("the connection ended before its answer");
-            }
-            let field = line.trim_end().to_ascii_lowercase();
-            if field.is_empty() {
-                return Ok((status.context("an answer without a status")?, length));
-            }
-            if status.is_none() {
-                status = field.split(' ').nth(1).and_then(|status| status.parse().ok());
-            } else if let Some(value) = field.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
+    async fn ask(&self, reader: &mut Reader, below: &str) -> anyhow::Result<(u16, usize)> {
+        ticket::ask(reader, (&self.engine.target.host, &self.ticket), below, "").await
     }
 }

@@ -7,6 +7,7 @@
 pub mod full;
 pub mod lean;
 pub mod socket;
+pub(crate) mod ticket;
 
 use std::future::Future;
 

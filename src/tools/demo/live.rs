@@ -51,9 +51,10 @@ fn told(last: &Moment, scene: &Scene) -> String {
     }
 }
 
-/// A curve over all the time so far; each column shows the highest value that falls into it.
+/// A curve over all the time so far; each column shows the highest value that falls into it, and one into which none
+/// falls what was before.
 fn spark(curve: &[(f64, f64)], until: f64) -> String {
-    let mut columns = [0.0_f64; WIDTH];
+    let mut columns = [None::<f64>; WIDTH];
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -63,32 +64,20 @@ fn spark(curve: &[(f64, f64)], until: f64) -> String {
     for (at, value) in curve {
         let column = (at / until.max(f64::MIN_POSITIVE) * WIDTH as f64) as usize;
         let column = &mut columns[column.min(WIDTH - 1)];
-        *column = column.max(*value);
+        *column = Some(column.map_or(*value, |most| most.max(*value)));
     }
-    // A look every tenth of a second leaves columns between two looks empty: they show what was before.
-    if curve.len() < WIDTH {
-        let mut before = 0.0;
-        let seen: Vec<usize> =
-            columns.iter().enumerate().filter(|(_, v)| **v > 0.0).map(|(at, _)| at).collect();
-        let last = seen.last().copied().unwrap_or(0);
-        for column in columns.iter_mut().take(last) {
-            if *column > 0.0 {
-                before = *column;
-            } else {
-                *column = before;
-            }
-        }
-    }
-    let most = columns.iter().copied().fold(0.0, f64::max);
+    let most = columns.iter().flatten().copied().fold(0.0, f64::max);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "an eighth of a column"
     )]
-    let block = |value: &f64| {
-        BLOCKS[if most > 0.0 { (value / most * 8.0).ceil() as usize } else { 0 }.min(8)]
-    };
-    columns.iter().map(block).collect()
+    let height = |value: f64| if most > 0.0 { (value / most * 8.0).ceil() as usize } else { 0 };
+    let filled = columns.iter().scan(0.0, |before, column| {
+        *before = column.unwrap_or(*before);
+        Some(BLOCKS[height(*before).min(8)])
+    });
+    filled.collect()
 }
 
 #[cfg(test)]
@@ -132,5 +121,8 @@ mod tests {
     fn few_looks_leave_no_holes() {
         let curve: Vec<(f64, f64)> = (1..=10).map(|n| (f64::from(n) / 10.0, 5.0)).collect();
         assert!(!spark(&curve, 1.0).trim_start().contains(' '));
+        // What fell to nothing in between is shown.
+        let pause = spark(&[(0.0, 5.0), (0.5, 0.0), (1.0, 5.0)], 1.0);
+        assert!(pause.contains("█ ") && pause.ends_with('█'), "{pause}");
     }
 }

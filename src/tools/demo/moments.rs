@@ -45,6 +45,19 @@ pub(super) fn per_second(moments: &[Moment], count: fn(&Moment) -> u64) -> Vec<(
     moments.windows(2).filter_map(growth).collect()
 }
 
+/// Orders that the store took, a second, from half second to half second: the drain's batches make what lies between
+/// two looks uneven.
+pub(super) fn stored_per_second(moments: &[Moment]) -> Vec<(f64, f64)> {
+    let mut halves: Vec<Moment> = Vec::new();
+    for moment in moments {
+        let begun = |last: &Moment| (last.at * 2.0).floor() < (moment.at * 2.0).floor();
+        if halves.last().is_none_or(begun) {
+            halves.push(*moment);
+        }
+    }
+    per_second(&halves, |moment| moment.stored)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +80,13 @@ mod tests {
         let at = |at, stored| Moment { at, stored, ..Moment::default() };
         let moments = [at(0.0, 0), at(0.5, 10), at(0.5, 10), at(1.0, 40)];
         assert_eq!(per_second(&moments, |moment| moment.stored), [(0.5, 20.0), (1.0, 60.0)]);
+    }
+
+    #[test]
+    fn what_the_store_took_is_told_by_half_seconds() {
+        let at = |at, stored| Moment { at, stored, ..Moment::default() };
+        let moments =
+            [at(0.0, 0), at(0.1, 90), at(0.45, 90), at(0.5, 100), at(0.9, 100), at(1.5, 200)];
+        assert_eq!(stored_per_second(&moments), [(0.5, 200.0), (1.5, 100.0)]);
     }
 }

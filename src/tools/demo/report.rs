@@ -1,7 +1,5 @@
 //! The demo as one HTML file.
 
-use std::collections::BTreeMap;
-
 use forebay_loadtest::page::Axis;
 use forebay_loadtest::page::Chart;
 use forebay_loadtest::page::Mark;
@@ -15,7 +13,7 @@ use super::POOL;
 use super::Proof;
 use super::Scene;
 use super::Summary;
-use super::moments::per_second;
+use super::moments::stored_per_second;
 use super::summary::rows;
 use super::summary::sentence;
 use super::summary::time;
@@ -132,7 +130,7 @@ fn store(scenes: &[Scene; 2]) -> Chart {
     let series = scenes.each_ref().map(|scene| Series {
         name: scene.way.name().to_owned(),
         mark: Mark::Step,
-        points: per_second(&halves(&scene.moments), |moment| moment.stored),
+        points: stored_per_second(&scene.moments),
     });
     over_time(
         "Orders a second at the store.",
@@ -140,20 +138,6 @@ fn store(scenes: &[Scene; 2]) -> Chart {
         Axis::new("orders", Unit::PerSecond),
         series.into(),
     )
-}
-
-/// A look every half second: the drain's batches make shorter ones look uneven.
-fn halves(moments: &[Moment]) -> Vec<Moment> {
-    let mut kept: BTreeMap<u64, Moment> = BTreeMap::new();
-    for moment in moments {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a minute has few halves"
-        )]
-        kept.entry((moment.at * 2.0) as u64).or_insert(*moment);
-    }
-    kept.into_values().collect()
 }
 
 fn constants(options: &Options) -> Vec<Vec<String>> {

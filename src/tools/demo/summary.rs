@@ -6,7 +6,7 @@ use super::Moment;
 use super::Options;
 use super::Scene;
 use super::crowd::Fate;
-use super::moments::per_second;
+use super::moments::stored_per_second;
 use crate::units::grouped;
 
 /// A buyer who waits longer has left.
@@ -69,11 +69,15 @@ impl Summary {
             slowest: at(1000),
             spectrum: spectrum(&times),
             stored: last.stored,
-            store_peak: store_peak(moments),
+            store_peak: most(stored_per_second(moments)),
             waiting_peak: moments.iter().map(Moment::waiting).max().unwrap_or_default(),
             whole: Duration::from_secs_f64(stored.map_or(0.0, |moment| moment.at)),
         }
     }
+}
+
+fn most(rates: Vec<(f64, f64)>) -> f64 {
+    rates.into_iter().map(|(_, rate)| rate).fold(0.0, f64::max)
 }
 
 /// Every half percent of the sorted times.
@@ -84,15 +88,6 @@ fn spectrum(times: &[Duration]) -> Vec<(f64, Duration)> {
         times.get(nth).map(|time| (step as f64 / 200.0, *time))
     };
     (0..=200).filter_map(share).collect()
-}
-
-/// Over half a second: single looks are as uneven as the looking.
-fn store_peak(moments: &[Moment]) -> f64 {
-    let halves: Vec<Moment> = moments.iter().copied().step_by(5).collect();
-    per_second(&halves, |moment| moment.stored)
-        .into_iter()
-        .map(|(_, rate)| rate)
-        .fold(0.0, f64::max)
 }
 
 /// The table of the two ways: what, directly, through Forebay.

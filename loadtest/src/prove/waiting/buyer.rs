@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::sync::Semaphore;
 
 use crate::clock;
 use crate::drive::{Shared, look};
 use crate::target::Target;
-
-/// Enough for an answer of the gateway; a small one, as there are many buyers.
-const BUFFER: usize = 1_024;
+use crate::wire::ticket::{self, Reader};
 
 /// What all buyers saw.
 #[derive(Debug, Default)]
@@ -72,7 +69,7 @@ impl Buyer {
         let (mut id, mut last, mut first) = (String::new(), u64::MAX, true);
         let entering = self.door.acquire().await?;
         let mut entering = Some(entering);
-        let mut socket = self.connect().await?;
+        let mut socket = ticket::connect(&self.target).await?;
         let status = self.ask(&mut socket, "/events", "").await?.0;
         ensure!(status == 200, "the stream is answered {status}");
         loop {
@@ -97,7 +94,7 @@ impl Buyer {
         let mut rest = String::new();
         socket.read_to_string(&mut rest).await?;
         ensure!(rest.trim().is_empty(), "more came after the end: {rest}");
-        let mut again = self.connect().await?;
+        let mut again = ticket::connect(&self.target).await?;
         let status = self.ask(&mut again, "/events", &format!("Last-Event-ID: {id}\r\n")).await?.0;
         ensure!(status == 204, "a reconnect with the last id is answered {status}");
         look(&self.seen).told_to_stay_away += 1;
@@ -107,7 +104,7 @@ impl Buyer {
     async fn by_polls(&self) -> anyhow::Result<()> {
         let mut last = u64::MAX;
         let entering = self.door.acquire().await?;
-        let mut socket = self.connect().await?;
+        let mut socket = ticket::connect(&self.target).await?;
         self.poll(&mut socket, "", &mut last).await?;
         look(&self.seen).waiting += 1;
         drop(entering);
@@ -117,7 +114,7 @@ impl Buyer {
 
     /// Asks without waiting, so often.
     pub(super) async fn poll_at_once(&self, times: u64) -> anyhow::Result<()> {
-        let (mut socket, mut last) = (self.connect().await?, u64::MAX);
+        let (mut socket, mut last) = (ticket::connect(&self.target).await?, u64::MAX);
         for _ in 0..times {
             self.poll(&mut socket, "", &mut last).await?;
         }
@@ -125,12 +122,7 @@ impl Buyer {
     }
 
     /// One poll; `true` when the order has ended.
-    async fn poll(
-        &self,
-        socket: &mut BufReader<TcpStream>,
-        query: &str,
-        last: &mut u64,
-    ) -> anyhow::Result<bool> {
+    async fn poll(&self, socket: &mut Reader, query: &str, last: &mut u64) -> anyhow::Result<bool> {
         let (status, length) = self.ask(socket, query, "").await?;
         let mut body = vec![0; length];
         socket.read_exact(&mut body).await?;
@@ -158,38 +150,12 @@ impl Buyer {
         Ok(true)
     }
 
-    async fn connect(&self) -> anyhow::Result<BufReader<TcpStream>> {
-        let socket = TcpStream::connect(self.target.address).await?;
-        socket.set_nodelay(true)?;
-        Ok(BufReader::with_capacity(BUFFER, socket))
-    }
-
-    /// Sends a request for the ticket and reads the head of its answer: status, and length if it has one.
     async fn ask(
         &self,
-        socket: &mut BufReader<TcpStream>,
+        reader: &mut Reader,
         below: &str,
         lines: &str,
     ) -> anyhow::Result<(u16, usize)> {
-        let (ticket, host) = (&self.ticket, &self.target.host);
-        let request =
-            format!("GET /v1/tickets/{ticket}{below} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n");
-        socket.write_all(request.as_bytes()).await?;
-        let (mut status, mut length) = (None, 0);
-        loop {
-            let mut line = String::new();
-            if socket.read_line(&mut line).await? == 0 {
-                bail!("the connection ended before its answer");
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                return Ok((status.context("an answer without a status")?, length));
-            }
-            if status.is_none() {
-                status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
-            } else if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
+        ticket::ask(reader, (&self.target.host, &self.ticket), below, lines).await
     }
 }
