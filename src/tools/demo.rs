@@ -161,8 +161,8 @@ impl Site {
         let home = place.join("forebay");
         std::fs::create_dir_all(&home)?;
         let settings = format!(
-            "[public]\nlisten = \"127.0.0.1:0\"\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
-             [queue]\nmax_wait = \"1h\"\n\n[drain]\nrate = \"{}\"\n\n[log]\nlevel = \"warn\"\n\n\
+            "[public]\nlisten = \"127.0.0.1:0\"\n\n[public.timeouts]\nfirst_byte = \"5m\"\nidle = \"5m\"\n\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n\n[queue]\nmax_wait = \"1h\"\n\n[drain]\nrate = \"{}\"\n\n[log]\nlevel = \"warn\"\n\n\
              [[sale]]\nname = \"{SALE}\"\nlimit_per_buyer = 1\nitems = [{{ sku = \"{SKU}\", stock = {} }}]\n",
             options.rate, options.stock
         );

@@ -55,6 +55,9 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     checks.promise(left == 2, "nothing but the report is left behind");
     if scale == Scale::Full {
         let in_time = row("a yes or a no within 2 s")?;
+        let late = row("buyers the demo was late with")?;
+        let punctual = late.iter().all(|late| late * 100 <= buyers);
+        checks.threshold(punctual, format_args!("the demo itself was late with {late:?} buyers"));
         checks.threshold(took < MINUTE, format_args!("it takes {:.0} s", took.as_secs_f64()));
         checks
             .threshold(in_time[1] == buyers, "through Forebay everybody has an answer within 2 s");

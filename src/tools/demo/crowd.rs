@@ -1,4 +1,8 @@
-//! The buyers: each comes at his time, on a connection that is free or a new one, and waits for his answer.
+//! The buyers: each comes at his time, takes a connection that stands and is free, and waits for his answer.
+//!
+//! Connections are made before the first buyer comes: making twenty thousand of them in a second keeps the crowd
+//! itself so busy that it hears its answers late, and the shop would be blamed for it. What the crowd is late with all
+//! the same is told.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -7,6 +11,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use forebay_loadtest::clock;
 use forebay_loadtest::form::Crowd as Names;
 use forebay_loadtest::form::OrderForm;
@@ -23,8 +28,11 @@ use super::SKU;
 
 /// Nobody waits longer for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What this process needs beside the buyers' connections: its own files, pipes to its child, the runtime.
-const OWN_FILES: u64 = 64;
+/// So many connections are made at once: fewer than wait in a listener's queue.
+const GATHERED_AT_ONCE: usize = 256;
+/// What a process at either end needs beside the buyers' connections. The shop has the same limit of open files: a
+/// connection that it has no room for would wait in the kernel for as long as the others stand.
+const OWN_FILES: u64 = 256;
 
 /// How one buyer fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +41,8 @@ pub(super) struct Fate {
     pub(super) after: Duration,
     /// The answer's status; 0 when there was none.
     pub(super) status: u16,
+    /// How late the crowd itself was with asking, though a connection was free.
+    pub(super) late: Duration,
 }
 
 /// All that was heard.
@@ -99,6 +109,28 @@ impl Crowd {
         })
     }
 
+    /// Makes a connection for each buyer, or as many as there is room for.
+    ///
+    /// # Errors
+    /// When the shop takes none.
+    pub(super) async fn gather(&self, buyers: u64) -> anyhow::Result<()> {
+        let room = self.room.available_permits();
+        let wanted = usize::try_from(buyers).unwrap_or(usize::MAX).min(room);
+        while self.free().len() < wanted {
+            let missing = wanted - self.free().len();
+            let mut connecting = JoinSet::new();
+            for _ in 0..missing.min(GATHERED_AT_ONCE) {
+                let (target, form) = (self.target.clone(), self.form.clone());
+                connecting.spawn(async move { LeanWire::connect(&target, &form).await });
+            }
+            for wire in connecting.join_all().await {
+                let wire = wire.context("the shop takes no more connections")?;
+                self.free().push(wire);
+            }
+        }
+        Ok(())
+    }
+
     /// So many buyers come within this time, evenly spread; returns when the last has his answer.
     pub(super) async fn come(self: Arc<Self>, buyers: u64, over: Duration, start: Instant) {
         let mut under_way = JoinSet::new();
@@ -115,10 +147,13 @@ impl Crowd {
     }
 
     async fn buy(self: Arc<Self>, nth: u64, due: Instant) {
+        // A buyer for whom no connection is free waits for one: that is the shop's doing.
+        let began = clock::now();
         let answer = timeout(PATIENCE, self.ask(nth)).await;
         let status = answer.ok().flatten().unwrap_or(0);
         let after = clock::now().saturating_duration_since(due);
-        self.heard().fates.push(Fate { after, status });
+        let late = began.saturating_duration_since(due);
+        self.heard().fates.push(Fate { after, status, late });
     }
 
     async fn ask(&self, nth: u64) -> Option<u16> {

@@ -34,6 +34,7 @@ pub(super) async fn play(
     let mut scene = Scene { way: site.way, moments: vec![Moment::default()], summary: None };
     let mut store = StoreView::open(&site.store)?;
     let crowd = Crowd::new(site.public.clone(), options.files);
+    crowd.gather(options.buyers).await?;
     let start = clock::now();
     let coming = Arc::clone(&crowd).come(options.buyers, options.over, start);
     let coming = tokio::spawn(coming);

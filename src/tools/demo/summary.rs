@@ -12,6 +12,9 @@ use crate::units::grouped;
 /// A buyer who waits longer has left.
 pub const WITHIN: Duration = Duration::from_secs(2);
 
+/// A buyer who asks later than this after his time was kept by the demo, not by the shop.
+const LATE: Duration = Duration::from_millis(100);
+
 /// One way in figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -35,6 +38,8 @@ pub struct Summary {
     pub slowest: Duration,
     /// Share of those with a yes or a no, and how long it took the slowest of that share.
     pub spectrum: Vec<(f64, Duration)>,
+    /// Buyers whom the demo itself was late with.
+    pub late_buyers: u64,
     /// Orders in the store.
     pub stored: u64,
     /// The most orders that the store took in one second.
@@ -68,6 +73,7 @@ impl Summary {
             p99: at(990),
             slowest: at(1000),
             spectrum: spectrum(&times),
+            late_buyers: fates.iter().filter(|fate| fate.late > LATE).count() as u64,
             stored: last.stored,
             store_peak: most(stored_per_second(moments)),
             waiting_peak: moments.iter().map(Moment::waiting).max().unwrap_or_default(),
@@ -108,6 +114,7 @@ pub fn rows(scenes: &[Scene; 2]) -> Vec<Vec<String>> {
         row("answer, 99 of 100 faster", &|way| time(way.p99)),
         row("slowest answer", &|way| time(way.slowest)),
         row("most buyers waiting at once", &|way| grouped(way.waiting_peak)),
+        row("buyers the demo was late with", &|way| grouped(way.late_buyers)),
         row("orders with a yes", &|way| grouped(way.taken)),
         row("orders in the store", &|way| grouped(way.stored)),
         row("most orders a second at the store", &|way| format!("{:.0}", way.store_peak)),
@@ -143,7 +150,7 @@ mod tests {
     use super::*;
 
     fn fate(millis: u64, status: u16) -> Fate {
-        Fate { after: Duration::from_millis(millis), status }
+        Fate { after: Duration::from_millis(millis), status, late: Duration::ZERO }
     }
 
     #[test]
