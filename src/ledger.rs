@@ -21,6 +21,7 @@ pub mod book;
 pub mod embedded;
 mod metered;
 mod orders;
+pub mod redis;
 mod sales;
 #[cfg(test)]
 pub(crate) mod suite;
