@@ -22,6 +22,7 @@ pub mod embedded;
 mod metered;
 mod orders;
 pub mod redis;
+mod ring;
 mod sales;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -39,7 +40,9 @@ pub use orders::{
 pub use sales::{
     Census, Change, Changed, DrainDoc, DrainOrigin, DrainPatch, ItemCensus, PaceEra, SaleDoc, Which,
 };
-pub use tail::{EpochSpan, Level, SaleSnapshot, Snapshot, Tail, TailEntry, TailEvent, TailId};
+pub use tail::{
+    ENDED, EpochSpan, Level, SaleSnapshot, Snapshot, Tail, TailEntry, TailEvent, TailId,
+};
 
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};

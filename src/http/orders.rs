@@ -18,7 +18,7 @@ use super::order::{self, Asked};
 use super::problem::Problem;
 use crate::admission::{self, Glance, Limited, Refusal};
 use crate::clock::Timestamp;
-use crate::ledger::{FaultKind, Receipt, Reserve, Reserved};
+use crate::ledger::{Fault, FaultKind, Receipt, Reserve, Reserved};
 use crate::order::{Buyer, State};
 use crate::watch::{Admission, SaleView, Standing};
 
@@ -248,6 +248,11 @@ impl Caller {
                 Err(Problem::BacklogFull { retry_after: self.backlog_wait(&head.sale) })
             }
             Reserved::UnknownSale => Err(Problem::UnknownSale),
+            Reserved::Recovering => {
+                let hold =
+                    Fault::unavailable("a new epoch began: orders that were accepted come first");
+                Err(self.gateway.ledger_unavailable(&hold))
+            }
         }
     }
 

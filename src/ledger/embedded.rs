@@ -23,7 +23,6 @@ mod mark;
 pub mod offline;
 mod queue;
 mod reader;
-mod ring;
 #[cfg(test)]
 pub(crate) mod sabotage;
 mod scan;
@@ -47,11 +46,11 @@ use journal::{Journal, Options};
 use lock::Lock;
 use queue::Queue;
 use reader::Reader;
-use ring::Ring;
 use writer::Writer;
 
 use crate::clock::{LedgerClock, SharedClock};
 use crate::ledger::book::{Batch, Book, Now};
+use crate::ledger::ring::Ring;
 use crate::metrics::{LEDGER_BOOK_BYTES, LEDGER_FSYNC_DURATION};
 use crate::order::Keyring;
 

@@ -1,5 +1,31 @@
 //! The Redis engine: everything of a sale in one hash slot, changed by a library of server-side functions.
+//!
+//! Any number of processes share it. Each has its own connections and no state that another needs: what one
+//! accepts, any other polls, claims and settles. Every call bears the run id of the server that it is sent to; a
+//! server that is another than the one whose epoch is in force does nothing (`FENCED`) until the epoch is its own.
 
+mod change;
 mod config;
+mod core;
+mod docs;
+mod engine;
+mod entry;
+mod faults;
+mod follow;
+mod keeper;
+mod lane;
+mod library;
+mod link;
+mod names;
+mod orders;
+mod record;
+mod reply;
+mod seam;
+mod server;
+mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Durability};
+pub use engine::{OpenError, Redis};
+pub use server::Trouble;

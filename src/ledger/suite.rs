@@ -4,6 +4,7 @@
 //!
 //! `mutants` seeds bugs into an engine; the suite must catch each. An engine is tested by [`check`].
 
+mod follow;
 mod laws;
 mod model;
 mod mutants;
@@ -28,6 +29,11 @@ pub(crate) trait Engine {
     /// Ends it and opens it again. `lossy`: as if something acknowledged might be missing, so that a new
     /// epoch begins. Answers whether a new epoch did begin.
     fn restart(&mut self, lossy: bool) -> bool;
+
+    /// Leases end when it is ended: nobody else holds any.
+    fn leases_end_with_it(&self) -> bool {
+        true
+    }
 
     /// The clock that it goes by.
     fn clock(&self) -> Arc<ManualClock>;

@@ -84,6 +84,9 @@ pub struct EpochSpan {
     pub first_index: u64,
 }
 
+/// Stands for the state's code of an order that has ended, when only the ledger knows how.
+pub const ENDED: u8 = u8::MAX;
+
 /// What a gateway remembers of a sale.
 #[derive(Clone, Debug)]
 pub struct SaleSnapshot {
@@ -93,7 +96,7 @@ pub struct SaleSnapshot {
     pub holders: Vec<u64>,
     /// Epochs, oldest first; the last is in force.
     pub spans: Vec<EpochSpan>,
-    /// [`State::code`] of each order, by index.
+    /// [`State::code`] of each order, by index, or [`ENDED`].
     pub states: Vec<u8>,
     /// Each item's level.
     pub levels: Vec<Level>,

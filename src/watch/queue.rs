@@ -16,7 +16,7 @@ pub enum Standing {
     },
     /// Left the queue for this state.
     Left(State),
-    /// Of an ended epoch, and beyond what survived it: only the ledger can tell.
+    /// Ended before this process began, or of an ended epoch and beyond what survived it: only the ledger can tell.
     Unknown,
 }
 
@@ -94,9 +94,10 @@ impl Queue {
 
     pub(super) fn standing(&self, place: Place) -> Standing {
         let Some(index) = self.index(place) else { return Standing::Unknown };
-        match self.states.get(index).and_then(|code| State::from_code(*code)) {
-            Some(State::Queued) => self.queued(index),
-            Some(left) => Standing::Left(left),
+        match self.states.get(index).map(|code| State::from_code(*code)) {
+            Some(Some(State::Queued)) => self.queued(index),
+            Some(Some(left)) => Standing::Left(left),
+            Some(None) => Standing::Unknown,
             // Accepted just now: the tail has not told of it yet.
             None if self.spans.last().is_some_and(|span| span.epoch == place.epoch) => {
                 self.queued(index)

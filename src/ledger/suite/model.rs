@@ -238,9 +238,9 @@ impl Model {
         count
     }
 
-    pub(super) fn restart(&mut self, new_epoch: bool, now: Timestamp) {
+    pub(super) fn restart(&mut self, new_epoch: bool, leases_end: bool, now: Timestamp) {
         self.epoch += u16::from(new_epoch);
-        for order in &mut self.orders {
+        for order in self.orders.iter_mut().filter(|_| leases_end) {
             if order.lease.take().is_some() {
                 order.due = Some(now);
             }

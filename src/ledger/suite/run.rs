@@ -6,6 +6,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::Engine;
+use super::follow::Follower;
 use super::laws::Laws;
 use super::model::{BACKLOG, LIMIT, Model, STOCK};
 use super::steps::{Asked, Fated, Step, Switch};
@@ -14,7 +15,7 @@ use crate::ledger::{
     Answer, Bound, Cancel, Cancelled, Change, Changed, Claim, ClaimedOrder, DrainPatch, Fate,
     LeaseId, Reserve, Settle, Which,
 };
-use crate::order::{Buyer, ItemLine, ItemLines};
+use crate::order::{Buyer, ItemLine, ItemLines, State};
 use crate::sale::{ItemTerms, Rate, SaleName, SaleNo, Terms};
 
 type Checked = Result<(), TestCaseError>;
@@ -34,13 +35,14 @@ pub(crate) fn check(engine: &mut dyn Engine, steps: &[Step]) -> Checked {
         rate: FILE_RATE,
         drain_paused: false,
         closes: 0,
+        follower: Follower::default(),
     };
     run.begin();
     for step in steps {
         run.step(step)?;
         run.look()?;
     }
-    Ok(())
+    run.catch_up()
 }
 
 struct Run<'a> {
@@ -52,15 +54,22 @@ struct Run<'a> {
     rate: Rate,
     drain_paused: bool,
     closes: u64,
+    follower: Follower,
 }
 
 fn name() -> SaleName {
     "sale".parse().expect("a good name")
 }
 
+thread_local! {
+    static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+}
+
 fn now_of<T>(answer: Answer<'_, T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    runtime.block_on(answer).expect("the ledger answers")
+    RUNTIME.with(|runtime| runtime.block_on(answer)).expect("the ledger answers")
 }
 
 fn reserve_call(asked: &Asked) -> Reserve {
@@ -108,6 +117,26 @@ impl Run<'_> {
         });
         assert!(matches!(made, Changed::Created(_)), "{made:?}");
         self.change(Change::DrainConfig { rate: FILE_RATE, burst: None });
+        self.follower = Follower::of(&now_of(self.engine.ledger().snapshot()));
+    }
+
+    /// Reads the tail to its end: what it told is what is.
+    fn catch_up(&mut self) -> Checked {
+        let ledger = self.engine.ledger();
+        loop {
+            let after = self.follower.after;
+            let whole = self.follower.read(&now_of(ledger.tail(after, 100)));
+            if !whole {
+                self.follower = Follower::of(&now_of(ledger.snapshot()));
+            }
+            if self.follower.after == after || !whole {
+                break;
+            }
+        }
+        let doc = now_of(ledger.census(name())).expect("the sale is there");
+        let orders = now_of(ledger.export(doc.sale_no, 0, usize::MAX)).orders;
+        let left: Vec<u64> = doc.census.items.iter().map(|item| item.available).collect();
+        self.follower.hold(&orders, &left)
     }
 
     /// Ledger time: it began with the clock's wall time and goes on with it.
@@ -161,8 +190,11 @@ impl Run<'_> {
             }
             Step::RefuseDead(nth) => self.refuse_dead(usize::from(*nth)),
             Step::Restart { lossy } => {
+                self.catch_up()?;
                 let new_epoch = self.engine.restart(*lossy);
-                self.model.restart(new_epoch, self.now());
+                let leases_end = self.engine.leases_end_with_it();
+                self.model.restart(new_epoch, leases_end, self.now());
+                self.follower = Follower::of(&now_of(self.engine.ledger().snapshot()));
                 Ok(())
             }
         }
@@ -319,7 +351,6 @@ impl Run<'_> {
     }
 
     fn refuse_dead(&mut self, nth: usize) -> Checked {
-        use crate::order::State;
         let Some(order) = self.model.orders.get_mut(nth) else { return Ok(()) };
         let (sale, place, reason) = (name(), order.place, "operator".to_owned());
         let was_dead = order.state == State::Dead;
@@ -343,6 +374,9 @@ impl Run<'_> {
             let expected = states(order.place).map(|order| order.state);
             prop_assert_eq!(Some(order.state), expected, "order {:?}", order.place);
         }
+        let dead = now_of(ledger.dead(doc.sale_no, 0, usize::MAX >> 1)).orders;
+        let given_up = page.orders.iter().filter(|order| order.state == State::Dead);
+        prop_assert!(dead.iter().eq(given_up), "dead: {:?}", dead);
         for (item, census) in (0u16..).zip(&doc.census.items) {
             prop_assert_eq!(census.available, self.model.available(item), "item {}", item);
         }

@@ -75,11 +75,17 @@ fn asked() -> impl Strategy<Value = Asked> {
     )
 }
 
+/// Mostly shorter than what happens between two steps, else far beyond it.
+fn short_or(short: u16, long: u16) -> impl Strategy<Value = u16> {
+    prop_oneof![3 => 0..short, 2 => short..long]
+}
+
 fn fated() -> impl Strategy<Value = Fated> {
     prop_oneof![
         3 => Just(Fated::Placed),
         2 => Just(Fated::Refused),
-        3 => (any::<bool>(), 0u16..80).prop_map(|(spends, after_ms)| Fated::Later { spends, after_ms }),
+        3 => (any::<bool>(), short_or(80, 1_000))
+            .prop_map(|(spends, after_ms)| Fated::Later { spends, after_ms }),
         1 => Just(Fated::Dead),
         1 => Just(Fated::Unstarted),
     ]
@@ -100,9 +106,9 @@ pub(crate) fn steps(max: usize) -> impl Strategy<Value = Vec<Step>> {
         8 => (0u16..60).prop_map(Step::Advance),
         10 => proptest::collection::vec(asked(), 1..5).prop_map(Step::Reserve),
         3 => (0u8..40).prop_map(Step::Cancel),
-        10 => (0u8..3, 1u8..8, 1u16..90)
-            .prop_map(|(drain, want, lease_ms)| Step::Drain { drain, want, lease_ms }),
-        14 => (0u8..3, 0u8..12, fated())
+        10 => (0u8..3, 1u8..8, short_or(90, 2_000))
+            .prop_map(|(drain, want, lease_ms)| Step::Drain { drain, want, lease_ms: lease_ms + 1 }),
+        14 => (0u8..3, prop_oneof![2 => 0u8..2, 1 => 0u8..12], fated())
             .prop_map(|(drain, nth, fate)| Step::Settle { drain, nth, fate }),
         2 => switch().prop_map(Step::Switch),
         2 => (0u8..2, -3i8..6, 0u8..6)

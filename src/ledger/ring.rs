@@ -1,4 +1,4 @@
-//! The tail: the last commits, in memory. The writer appends after each commit, gateways follow.
+//! The tail: the last commits, in memory. One task of the engine appends after each commit, gateways follow.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +15,7 @@ const WEIGHT_MAX: usize = 1 << 19;
 /// The last entries. `n` counts from 1 and has no gaps.
 #[derive(Debug)]
 pub(super) struct Ring {
-    epoch: u16,
-    /// The newest entry's number. Written under the lock, read without it.
+    /// The newest entry's place: epoch in 16 bits, number in 48. Written under the lock, read without it.
     newest: AtomicU64,
     kept: Mutex<Kept>,
     news: Notify,
@@ -38,9 +37,19 @@ fn weight(entry: &TailEntry) -> usize {
     4 + entry.events.iter().map(of).sum::<usize>()
 }
 
+fn packed(id: TailId) -> u64 {
+    u64::from(id.epoch) << 48 | id.n
+}
+
+fn unpacked(packed: u64) -> TailId {
+    let epoch = u16::try_from(packed >> 48).expect("16 bits are left of 64");
+    TailId { epoch, n: packed & ((1 << 48) - 1) }
+}
+
 impl Ring {
     pub(super) fn new(epoch: u16) -> Self {
-        Self { epoch, newest: AtomicU64::new(0), kept: Mutex::default(), news: Notify::new() }
+        let newest = AtomicU64::new(packed(TailId { epoch, n: 0 }));
+        Self { newest, kept: Mutex::default(), news: Notify::new() }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -49,7 +58,18 @@ impl Ring {
 
     /// The newest entry's place.
     pub(super) fn newest(&self) -> TailId {
-        TailId { epoch: self.epoch, n: self.newest.load(Ordering::Acquire) }
+        unpacked(self.newest.load(Ordering::Acquire))
+    }
+
+    /// Something may be missing: whoever follows takes a snapshot. Entries go on under another epoch.
+    pub(super) fn break_off(&self) {
+        let mut kept = self.kept();
+        let TailId { epoch, n } = self.newest();
+        *kept = Kept::default();
+        let next = TailId { epoch: epoch.wrapping_add(1), n };
+        self.newest.store(packed(next), Ordering::Release);
+        drop(kept);
+        self.news.notify_waiters();
     }
 
     /// Adds what one commit did, and wakes whoever waits for it.
@@ -58,15 +78,16 @@ impl Ring {
             return;
         }
         let mut kept = self.kept();
-        let n = self.newest.load(Ordering::Relaxed) + 1;
-        let entry = TailEntry { id: TailId { epoch: self.epoch, n }, events };
+        let newest = self.newest();
+        let id = TailId { n: newest.n + 1, ..newest };
+        let entry = TailEntry { id, events };
         kept.weight += weight(&entry);
         kept.entries.push_back(Arc::new(entry));
         while kept.weight > WEIGHT_MAX && kept.entries.len() > 1 {
             let gone = kept.entries.pop_front().map_or(0, |entry| weight(&entry));
             kept.weight -= gone;
         }
-        self.newest.store(n, Ordering::Release);
+        self.newest.store(packed(id), Ordering::Release);
         drop(kept);
         self.news.notify_waiters();
     }
@@ -77,7 +98,7 @@ impl Ring {
         if after == newest {
             return Tail::Entries(Vec::new());
         }
-        if after.epoch != self.epoch || after.n > newest.n {
+        if after.epoch != newest.epoch || after.n > newest.n {
             return Tail::Gap;
         }
         let kept = self.kept();

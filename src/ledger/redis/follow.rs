@@ -1,0 +1,284 @@
+//! Follows the tails of the deployment and of all its sales, and puts what they tell into one ring, in which this
+//! process's readers go on. One task reads, pipelined and without blocking the connection.
+//!
+//! Invariants: an entry of a sale is in the ring once and in the sale's order. Where that cannot be kept (entries are
+//! gone, another epoch), the ring breaks off and every reader takes a snapshot. A read of the ring counts as a read
+//! of the tail at an instant only when a round that began after that instant has ended ([`Rounds`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::core::Core;
+use super::entry::{self, Entry, Id, Told};
+use super::keeper;
+use super::link::{Level, Live};
+use super::reply::strange;
+use super::snapshot;
+use crate::ledger::{Fault, Snapshot, TailEvent};
+use crate::sale::SaleNo;
+
+/// Between two rounds while there is news or somebody waits for one.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Between two rounds otherwise.
+const IDLE: Duration = Duration::from_millis(100);
+/// Entries of one sale in one round.
+const ENTRIES: usize = 500;
+
+/// A reader who wants all that a gateway remembers.
+pub(super) type Wanted = oneshot::Sender<Result<Snapshot, Fault>>;
+
+/// Which rounds have begun and ended; a reader waits for one that begins after he asked.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    /// The last round that began, and the last one that ended well.
+    count: watch::Sender<(u64, u64)>,
+    asked: Notify,
+    wanted: mpsc::UnboundedSender<Wanted>,
+    /// Taken by the follower.
+    wants: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Wanted>>>,
+}
+
+impl Default for Rounds {
+    fn default() -> Self {
+        let (wanted, wants) = mpsc::unbounded_channel();
+        let (count, _) = watch::channel((0, 0));
+        Self { count, asked: Notify::new(), wanted, wants: std::sync::Mutex::new(Some(wants)) }
+    }
+}
+
+impl Rounds {
+    /// Resolves when a round has ended that began after this call; a fault when none does within `wait`.
+    pub(super) async fn one(&self, wait: Duration) -> Result<(), Fault> {
+        let mut count = self.count.subscribe();
+        let next = count.borrow().0 + 1;
+        self.asked.notify_one();
+        let ended = count.wait_for(|(_, ended)| *ended >= next);
+        match tokio::time::timeout(wait, ended).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Fault::unavailable("the tail in Redis cannot be read")),
+        }
+    }
+
+    /// There is news that was made here.
+    pub(super) fn nudge(&self) {
+        self.asked.notify_one();
+    }
+
+    /// All that a gateway remembers, exactly as of the ring's newest entry.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Fault> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || Fault::unavailable("the ledger is closed");
+        self.wanted.send(reply).map_err(|_| gone())?;
+        self.asked.notify_one();
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// Where the follower is in each tail.
+#[derive(Debug, Default)]
+struct Places {
+    /// In the deployment's.
+    all: Id,
+    /// In each sale's.
+    sales: BTreeMap<SaleNo, Id>,
+}
+
+/// Something may be missing from here on.
+#[derive(Debug)]
+enum Break {
+    /// Entries are gone, or another epoch began.
+    Off,
+    Fault(Fault),
+}
+
+impl From<Fault> for Break {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The task's own state.
+#[derive(Debug)]
+struct Follower {
+    core: Arc<Core>,
+    /// `None` until the tails were found, and after something may be missing.
+    places: Option<Places>,
+    /// The server of which the places are.
+    run_id: String,
+}
+
+/// Follows until the runtime ends.
+pub(super) async fn follow(core: Arc<Core>) {
+    let wants = core.rounds.wants.lock().ok().and_then(|mut wants| wants.take());
+    let Some(mut wants) = wants else { return };
+    let mut follower = Follower { core: Arc::clone(&core), places: None, run_id: String::new() };
+    loop {
+        let began = core.clock.monotonic();
+        core.rounds.count.send_modify(|(begun, _)| *begun += 1);
+        let news = follower.round().await;
+        if news.is_ok() {
+            core.rounds.count.send_modify(|(begun, ended)| *ended = *begun);
+        }
+        while let Ok(wanted) = wants.try_recv() {
+            let snapshot = match &news {
+                Ok(_) => follower.snapshot().await,
+                Err(fault) => Err(fault.clone()),
+            };
+            // Whoever asked may have gone.
+            let _ = wanted.send(snapshot);
+        }
+        let left =
+            |pause: Duration| pause.saturating_sub(core.clock.monotonic().saturating_sub(began));
+        let pause = left(if matches!(news, Ok(true)) { PAUSE } else { IDLE });
+        if tokio::time::timeout(pause, core.rounds.asked.notified()).await.is_ok() {
+            tokio::time::sleep(left(PAUSE)).await;
+        }
+    }
+}
+
+impl Follower {
+    /// Reads what there is; answers whether there was anything.
+    async fn round(&mut self) -> Result<bool, Fault> {
+        if let Some(trouble) = self.core.trouble() {
+            return Err(Fault::unavailable(&trouble));
+        }
+        let live = self.core.calls.live().await?;
+        if self.run_id != live.server.run_id {
+            self.places = None;
+        }
+        if self.places.is_none() {
+            self.places = Some(find(&self.core).await?);
+            self.run_id.clone_from(&live.server.run_id);
+            self.core.ring.break_off();
+            return Ok(true);
+        }
+        let read = self.read(&live).await;
+        self.unbroken(read)
+    }
+
+    /// A break makes the next round find the tails again.
+    fn unbroken<T>(&mut self, read: Result<T, Break>) -> Result<T, Fault> {
+        read.map_err(|failed| {
+            self.places = None;
+            match failed {
+                Break::Off => Fault::unavailable("the tail in Redis broke off: ask again"),
+                Break::Fault(fault) => fault,
+            }
+        })
+    }
+
+    /// One page of every tail.
+    async fn read(&mut self, live: &Arc<Live>) -> Result<bool, Break> {
+        let (core, names) = (&self.core, &self.core.names);
+        let places = self.places.as_mut().ok_or(Break::Off)?;
+        let mut commands = vec![entry::page(&names.tail(), places.all, ENTRIES)];
+        let sales: Vec<SaleNo> = places.sales.keys().copied().collect();
+        for (sale_no, after) in &places.sales {
+            commands.push(entry::page(&names.sale_tail(*sale_no), *after, ENTRIES));
+        }
+        let mut pages = core.calls.send_all(live, commands, Level::Memory).await?.into_iter();
+        let all = pages.next().unwrap_or_else(|| Err(strange("a page is missing")))?;
+        let mut news = false;
+        // A sale is told of before what is in its own tail.
+        for entry in entry::read(all)? {
+            news = true;
+            places.all = follows(places.all, &entry)?;
+            take_in(core, places, &entry)?;
+        }
+        for (sale_no, page) in sales.into_iter().zip(pages) {
+            for entry in entry::read(page?)? {
+                news = true;
+                take_in_of_sale(core, places, sale_no, &entry)?;
+            }
+        }
+        Ok(news)
+    }
+
+    /// Every sale as it is, and the ring brought to the same instant.
+    async fn snapshot(&mut self) -> Result<Snapshot, Fault> {
+        let taken = self.take_snapshot().await;
+        self.unbroken(taken)
+    }
+
+    async fn take_snapshot(&mut self) -> Result<Snapshot, Break> {
+        let core = &self.core;
+        let live = core.calls.live().await?;
+        let places = self.places.as_mut().ok_or(Break::Off)?;
+        let mut sales = Vec::new();
+        for sale_no in places.sales.keys().copied().collect::<Vec<_>>() {
+            let Some((newest, sale)) = snapshot::of_sale(core, sale_no).await? else { continue };
+            // What was told up to here belongs to other readers too.
+            while places.sales.get(&sale_no).is_some_and(|at| at.n < newest) {
+                let at = places.sales.get(&sale_no).copied().unwrap_or_default();
+                let page = entry::page(&core.names.sale_tail(sale_no), at, ENTRIES);
+                let page = entry::read(core.calls.send(&live, &page).await?)?;
+                if page.is_empty() {
+                    return Err(Break::Off);
+                }
+                for entry in page.iter().filter(|entry| entry.id.n <= newest) {
+                    take_in_of_sale(core, places, sale_no, entry)?;
+                }
+            }
+            sales.push(sale);
+        }
+        let drain = keeper::drain_of(core.call_all("settings", |_| {}).await?)?;
+        Ok(Snapshot { tail: core.ring.newest(), sales, drain })
+    }
+}
+
+/// Where all tails end now.
+async fn find(core: &Core) -> Result<Places, Fault> {
+    let all = entry::newest(core, &core.names.tail()).await?;
+    let mut places = Places { all, sales: BTreeMap::new() };
+    for (_, sale_no) in keeper::sales(core).await? {
+        let newest = entry::newest(core, &core.names.sale_tail(sale_no)).await?;
+        places.sales.insert(sale_no, newest);
+    }
+    Ok(places)
+}
+
+/// Numbers go on by one over all epochs.
+fn follows(after: Id, entry: &Entry) -> Result<Id, Break> {
+    if entry.id.n == after.n + 1 { Ok(entry.id) } else { Err(Break::Off) }
+}
+
+fn take_in(core: &Core, places: &mut Places, entry: &Entry) -> Result<(), Fault> {
+    match entry.of_all()? {
+        Told::Made(sale_no) => {
+            places.sales.entry(sale_no).or_default();
+        }
+        Told::Forgotten(sale_no) => {
+            places.sales.remove(&sale_no);
+            core.forget(sale_no);
+            core.ring.push(vec![TailEvent::Forgotten(sale_no)]);
+        }
+        Told::Events(events) => core.ring.push(events),
+        Told::Epoch => {}
+    }
+    Ok(())
+}
+
+fn take_in_of_sale(
+    core: &Core,
+    places: &mut Places,
+    sale_no: SaleNo,
+    entry: &Entry,
+) -> Result<(), Break> {
+    let Some(at) = places.sales.get_mut(&sale_no) else { return Ok(()) };
+    *at = follows(*at, entry)?;
+    match entry.of_sale(sale_no)? {
+        Told::Events(events) => {
+            for event in &events {
+                if let TailEvent::Sale(doc) = event {
+                    core.learn(doc);
+                }
+            }
+            core.ring.push(events);
+            Ok(())
+        }
+        _ => Err(Break::Off),
+    }
+}

@@ -1,0 +1,344 @@
+
+-- ---- The sale as one call sees it -------------------------------------------------------------------------------
+
+local COUNTS = { 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8' }
+local NUMBERS = { 'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold' }
+-- Texts, then NUMBERS, then COUNTS.
+local FIELDS = {
+  'v', 'run', 'closed', 'paused', 'purged', 'opens', 'closes', 'limit', 'cur', 'spans',
+  'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold',
+  'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8',
+}
+
+local function broken(what)
+  return redis.error_reply('-BROKEN ' .. what)
+end
+
+-- Reads `m`. The second answer is what to return instead of going on.
+local function begin(keys, args)
+  local run, at = enter(args[1])
+  local base = sub(keys[1], 1, -2)
+  local values = call('HMGET', keys[1], unpack(FIELDS))
+  local m = {}
+  for k, field in ipairs(FIELDS) do m[field] = values[k] or '' end
+  if m.v == '' then return nil, redis.error_reply('-NOSALE there is no such sale') end
+  if m.v ~= FORMAT then return nil, redis.error_reply('-FORMAT the sale has the format ' .. m.v) end
+  if m.run ~= run then return nil, redis.error_reply('-FENCED the run id in force is another') end
+  for _, field in ipairs(NUMBERS) do m[field] = tonumber(m[field]) or 0 end
+  for _, field in ipairs(COUNTS) do m[field] = tonumber(m[field]) or 0 end
+  return {
+    base = base, key = keys[1], at = at, m = m, q = base .. 'q', answers = 0,
+    items = {}, buyers = {}, moved = {}, levels = {}, admitted = {}, decided = {},
+    xdel = {}, a_set = {}, a_del = {}, due_set = {}, due_del = {}, dead_set = {}, dead_del = {}, x_set = {},
+    t = {}, n_set = {}, dirty = false,
+  }
+end
+
+-- What no call may find: keys that somebody deleted or that are of another type. Checked before the first write.
+local function whole(s)
+  local m = s.m
+  if m.purged ~= '' then return nil end
+  local open, taken = m.c0 + m.c1 + m.c7, m.c1 + m.c7
+  local q, b = call('XLEN', s.q), call('HLEN', s.base .. 'b')
+  local a, due = call('HLEN', s.base .. 'a'), call('ZCARD', s.base .. 'due')
+  call('XLEN', s.base .. 'ev')
+  if q ~= open then return broken(fmt('q has %d orders, the counters say %d', q, open)) end
+  if b ~= m.nb then return broken(fmt('b has %d buyers, the counters say %d', b, m.nb)) end
+  if a ~= taken then return broken(fmt('a has %d orders, the counters say %d', a, taken)) end
+  if due ~= m.c1 then return broken(fmt('due has %d orders, the counters say %d', due, m.c1)) end
+  return nil
+end
+
+local function item_of(s, index)
+  local item = s.items[index]
+  if not item then
+    local v = call('HMGET', s.key, 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index)
+    item = { a = tonumber(v[1]), h = tonumber(v[2]), s = tonumber(v[3]), g = tonumber(v[4]) }
+    s.items[index] = item
+  end
+  return item
+end
+
+-- A buyer: his units, and 24 bytes an order (key, body, place).
+local function buyer_of(s, name)
+  local buyer = s.buyers[name]
+  if not buyer then
+    local raw = call('HGET', s.base .. 'b', name)
+    buyer = raw and { units = unpack_bytes('>I6', raw), orders = sub(raw, 7) } or { units = 0, orders = '' }
+    s.buyers[name] = buyer
+  end
+  return buyer
+end
+
+local function spans_of(m)
+  local spans = {}
+  for epoch, first in string.gmatch(m.spans, '(%d+):(%d+)') do
+    spans[#spans + 1] = { tonumber(epoch), tonumber(first) }
+  end
+  return spans
+end
+
+local function accepted(m)
+  local sum = 0
+  for _, field in ipairs(COUNTS) do sum = sum + m[field] end
+  return sum
+end
+
+-- Whether the order at a place was ever admitted.
+local function is_there(m, epoch, sequence)
+  if sequence < 1 then return false end
+  if epoch == m.ep then return sequence <= m.seq end
+  local spans = spans_of(m)
+  for k, span in ipairs(spans) do
+    if span[1] == epoch then
+      local next = spans[k + 1]
+      return next ~= nil and sequence <= next[2] - span[2]
+    end
+  end
+  return false
+end
+
+local function id_of(place)
+  local epoch, sequence = unpack_bytes('>I2I6', place)
+  return fmt('%d-%d', epoch, sequence)
+end
+
+local function place_of(id)
+  local epoch, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return pack('>I2I6', tonumber(epoch), tonumber(sequence))
+end
+
+local function bucket_of(s, place)
+  local epoch, sequence = unpack_bytes('>I2I6', place)
+  local bucket = math.floor(sequence / BUCKET)
+  return fmt('%st:%d-%d', s.base, epoch, bucket), sequence - bucket * BUCKET
+end
+
+-- The orders of `q` at these places, by place. Neighbours are read together.
+local function orders_of(s, places)
+  local found, k = {}, 1
+  table.sort(places)
+  while k <= #places do
+    local epoch, first = unpack_bytes('>I2I6', places[k])
+    local last = first
+    while k < #places do
+      local next_epoch, next_sequence = unpack_bytes('>I2I6', places[k + 1])
+      if next_epoch ~= epoch or next_sequence - last > 4 then break end
+      last, k = next_sequence, k + 1
+    end
+    for _, entry in ipairs(call('XRANGE', s.q, fmt('%d-%d', epoch, first), fmt('%d-%d', epoch, last))) do
+      found[place_of(entry[1])] = entry[2][2]
+    end
+    k = k + 1
+  end
+  return found
+end
+
+-- Accepted at 8, buyer's hash 8, number of lines 1, lines 6 each, length of the name 1, name, payload.
+local function parts_of(order)
+  local count = byte(order, 17)
+  local name_at = 18 + 6 * count
+  local length = byte(order, name_at)
+  local lines = {}
+  for k = 0, count - 1 do
+    local item, quantity = unpack_bytes('>I2I4', order, 18 + 6 * k)
+    lines[k + 1] = { item, quantity }
+  end
+  return {
+    accepted = unpack_bytes('>I8', order), hash = sub(order, 9, 16), lines = lines,
+    body = sub(order, 17, name_at + length), name = sub(order, name_at + 1, name_at + length),
+    payload = #order - name_at - length,
+  }
+end
+
+-- ---- Attempts (`a`) ---------------------------------------------------------------------------------------------
+
+local TRIES = '>BI2BBI4I7I8I8I8I8B'
+
+local function tries_of(raw)
+  local t = {}
+  t.state, t.version, t.attempts, t.unanswered, t.claims, t.answers, t.lease, t.time, t.attempted, t.settled, t.count =
+    unpack_bytes(TRIES, raw)
+  t.notes = sub(raw, 50)
+  return t
+end
+
+local function tries_text(t)
+  return pack(TRIES, t.state, math.min(t.version, 65535), t.attempts, t.unanswered, t.claims, t.answers, t.lease,
+    t.time, t.attempted, t.settled, t.count) .. t.notes
+end
+
+local function cut(text)
+  if #text <= REASON_MAX then return text end
+  local last = REASON_MAX
+  while last > 0 and byte(text, last + 1) >= 128 and byte(text, last + 1) < 192 do last = last - 1 end
+  return sub(text, 1, last)
+end
+
+-- The attempt that is open ends: begun 8, ended 8, outcome 1, length 1, reason. Only the last ones are kept.
+local function note(t, at, outcome, reason)
+  t.notes = t.notes .. pack('>I8I8', t.attempted, at) .. outcome .. string.char(#reason) .. reason
+  t.count = t.count + 1
+  if t.count > NOTES_MAX then
+    t.notes = sub(t.notes, 19 + byte(t.notes, 18))
+    t.count = t.count - 1
+  end
+end
+
+local function put(list, ...)
+  for _, value in ipairs({ ... }) do list[#list + 1] = value end
+end
+
+local function move(s, place, state)
+  s.moved[#s.moved + 1] = place .. string.char(state)
+  s.dirty = true
+end
+
+local function count(m, from, to, bytes)
+  if from then
+    m['c' .. from] = m['c' .. from] - 1
+    if from <= PLACING then m.by = m.by - bytes end
+  end
+  m['c' .. to] = m['c' .. to] + 1
+  if to <= PLACING then m.by = m.by + bytes end
+end
+
+-- A claimed order waits for its next try from `due` on.
+local function waits(s, place, t, due)
+  t.lease, t.time = 0, due
+  put(s.due_set, due, place)
+  put(s.a_set, place, tries_text(t))
+end
+
+local function die(s, place, t, reason, bytes)
+  if t.lease ~= 0 then note(t, s.at, 'd', reason) end
+  t.state, t.version, t.lease, t.time, t.settled = DEAD, t.version + 1, 0, 0, s.at
+  put(s.due_del, place)
+  put(s.dead_set, 0, place)
+  put(s.a_set, place, tries_text(t))
+  count(s.m, PLACING, DEAD, bytes)
+  move(s, place, DEAD)
+end
+
+-- An order comes back without an answer, or dies of having come back too often.
+local function give_back(s, place, t, due, why, reason, bytes)
+  local unanswered = t.unanswered + (s.answers > t.answers and 1 or 0)
+  if (why == 'l' or why == 'e') and unanswered >= POISON then
+    return die(s, place, t, 'poison', bytes)
+  end
+  if why == 's' then
+    t.attempts, t.unanswered = math.min(t.attempts + 1, 255), 0
+    s.answers = s.answers + 1
+    put(s.decided, 'l')
+  elseif why == 'u' then
+    t.claims = math.max(t.claims - 1, 0)
+  else
+    t.unanswered = unanswered
+  end
+  note(t, s.at, why == 's' and 'l' or why, reason)
+  t.version = t.version + 1
+  waits(s, place, t, due)
+  move(s, place, PLACING)
+end
+
+-- An order ends. `t` is nil when it was never claimed; `number` is the shop's.
+local function finish(s, place, t, order, state, text)
+  local m, parts = s.m, parts_of(order)
+  local from, attempted, attempts, version = QUEUED, 0, 0, 1
+  local notes, notes_count = '', 0
+  if t then
+    from, attempted, attempts, version = t.state, t.attempted, t.attempts, t.version
+    if t.lease ~= 0 then note(t, s.at, state == PLACED and 'p' or 'r', state == REFUSED and text or '') end
+    -- One attempt that ended with the order follows from the order itself.
+    if t.count > 1 or t.lease == 0 then notes, notes_count = t.notes, t.count end
+    put(s.a_del, place)
+    if from == DEAD then put(s.dead_del, place) else put(s.due_del, place) end
+    if from == DEAD and state == PLACED then version = version + 1 end
+  else
+    local epoch, sequence = unpack_bytes('>I2I6', place)
+    put(s.x_set, 0, place)
+  end
+  local record = pack('>BI2B', state, math.min(version + 1, 65535), attempts)
+    .. pack('>I6I6I6', parts.accepted - m.made, attempted == 0 and 0 or attempted - m.made + 1, s.at - m.made)
+    .. parts.hash .. parts.body
+  if #record + 1 + #text <= INLINE_MAX and notes_count == 0 then
+    record = record .. string.char(#text) .. text
+  else
+    record = record .. string.char(255)
+    put(s.n_set, place, string.char(#text) .. text .. string.char(notes_count) .. notes)
+  end
+  local bucket, field = bucket_of(s, place)
+  s.t[bucket] = s.t[bucket] or {}
+  put(s.t[bucket], field, record)
+  put(s.xdel, id_of(place))
+  local units = 0
+  for _, line in ipairs(parts.lines) do
+    local item = item_of(s, line[1])
+    item.h, item.dirty, units = item.h - line[2], true, units + line[2]
+    if state == PLACED then
+      item.s = item.s + line[2]
+    else
+      if item.a == 0 then
+        item.g = item.g + 1
+        s.levels[line[1]] = true
+      end
+      item.a = item.a + line[2]
+    end
+  end
+  if state ~= PLACED then
+    local buyer = buyer_of(s, parts.name)
+    buyer.units, buyer.dirty = buyer.units - units, true
+  end
+  count(m, from, state, parts.payload)
+  move(s, place, state)
+end
+
+-- ---- Writing ----------------------------------------------------------------------------------------------------
+
+local function write(s, command, key, list)
+  if #list > 0 then call(command, s.base .. key, unpack(list)) end
+end
+
+-- One entry of the tail: holders first, then what moved, then the levels that followed from it.
+local function tell(s)
+  local fields = {}
+  if #s.admitted > 0 then put(fields, 'a', concat(s.admitted)) end
+  if #s.moved > 0 then put(fields, 'm', concat(s.moved)) end
+  local levels = {}
+  for index in pairs(s.levels) do
+    local item = s.items[index]
+    levels[#levels + 1] = pack('>I2I6B', index, item.g, item.a == 0 and 1 or 0)
+  end
+  if #levels > 0 then put(fields, 'l', concat(levels)) end
+  if #fields > 0 then
+    s.m.evn = s.m.evn + 1
+    call('XADD', s.base .. 'ev', fmt('%d-%d', s.m.ep, s.m.evn), unpack(fields))
+  end
+end
+
+-- Writes what the call decided.
+local function flush(s)
+  local m = s.m
+  if #s.xdel > 0 then call('XDEL', s.q, unpack(s.xdel)) end
+  write(s, 'ZREM', 'due', s.due_del)
+  write(s, 'ZADD', 'due', s.due_set)
+  write(s, 'HDEL', 'a', s.a_del)
+  write(s, 'HSET', 'a', s.a_set)
+  write(s, 'ZREM', 'dead', s.dead_del)
+  write(s, 'ZADD', 'dead', s.dead_set)
+  write(s, 'ZADD', 'x', s.x_set)
+  write(s, 'HSET', 'n', s.n_set)
+  for bucket, list in pairs(s.t) do call('HSET', bucket, unpack(list)) end
+  local buyers, sale = {}, {}
+  for name, buyer in pairs(s.buyers) do
+    if buyer.dirty then put(buyers, name, pack('>I6', buyer.units) .. buyer.orders) end
+  end
+  write(s, 'HSET', 'b', buyers)
+  for index, item in pairs(s.items) do
+    if item.dirty then put(sale, 'a' .. index, item.a, 'h' .. index, item.h, 's' .. index, item.s, 'g' .. index, item.g) end
+  end
+  tell(s)
+  for _, field in ipairs(COUNTS) do put(sale, field, m[field]) end
+  put(sale, 'seq', m.seq, 'by', m.by, 'nb', m.nb, 'evn', m.evn, 'ls', m.ls, 'cur', m.cur, 'touched', s.at)
+  call('HSET', s.key, unpack(sale))
+end

@@ -1,0 +1,143 @@
+
+-- ---- Claim and settle -------------------------------------------------------------------------------------------
+
+-- Gives back the orders whose leases have ended.
+local function end_leases(s)
+  local ended = call('ZRANGEBYSCORE', s.base .. 'due', '-inf', s.at - LEASED, 'LIMIT', 0, EXPIRED_MAX)
+  if #ended == 0 then return end
+  local tries, orders = call('HMGET', s.base .. 'a', unpack(ended)), orders_of(s, { unpack(ended) })
+  for k, place in ipairs(ended) do
+    give_back(s, place, tries_of(tries[k]), s.at, 'e', '', parts_of(orders[place]).payload)
+  end
+  -- What came back is claimed again by its new time, so it is written first.
+  flush(s)
+  local m, answers = s.m, s.answers
+  s.moved, s.a_set, s.due_set, s.due_del, s.dead_set = {}, {}, {}, {}, {}
+  s.m, s.answers = m, answers
+end
+
+-- ARGV: fence, most orders, length of the lease, instant of the grant, newest stock change that the caller knows,
+-- answers that the store ever gave. Answers: lease, its end, 1 if more is due now, when the next is due or 0, newest
+-- stock change, the changes that the caller has not seen, then for each order place, order, attempts and claims.
+local function claim(keys, args)
+  local s, bad = begin(keys, args)
+  bad = bad or whole(s)
+  if bad then return bad end
+  local m, base, max = s.m, s.base, math.min(tonumber(args[2]), 500)
+  local until_, granted = s.at + tonumber(args[3]), tonumber(args[4])
+  s.answers = tonumber(args[6])
+  if m.purged ~= '' then return { 0, until_, 0, 0, 0, {} } end
+  end_leases(s)
+  local back = call('ZRANGEBYSCORE', base .. 'due', 0, s.at, 'LIMIT', 0, max)
+  local fresh, room = {}, max - #back
+  if room > 0 and m.c0 > 0 then
+    local after = m.cur == '' and '-' or '(' .. m.cur
+    fresh = call('XRANGE', s.q, after, '+', 'COUNT', room)
+  end
+  local taken = #back + #fresh
+  local reply = { 0, until_, 0, 0, m.nm, {} }
+  if taken > 0 then
+    m.ls = m.ls + 1
+    local lease = m.ep * 137438953472 + m.ls
+    reply[1] = lease
+    if tonumber(args[5]) < m.nm then reply[6] = call('LRANGE', base .. 'mv', args[5], -1) end
+    local moved, placing = s.moved, string.char(PLACING)
+    local a_set, due_set = s.a_set, s.due_set
+    if #back > 0 then
+      local tries, orders = call('HMGET', base .. 'a', unpack(back)), orders_of(s, { unpack(back) })
+      for k, place in ipairs(back) do
+        local t = tries_of(tries[k])
+        put(reply, place, orders[place], t.attempts, t.claims)
+        t.claims, t.lease, t.time, t.attempted, t.answers = t.claims + 1, lease, until_, granted, s.answers
+        put(a_set, place, tries_text(t))
+        put(due_set, until_ - LEASED, place)
+        moved[#moved + 1] = place .. placing
+      end
+    end
+    local first = pack(TRIES, PLACING, 2, 0, 0, 1, s.answers, lease, until_, granted, 0, 0)
+    for k = 1, #fresh do
+      local place, n = place_of(fresh[k][1]), #reply
+      reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = place, fresh[k][2][2], 0, 0
+      a_set[2 * (#back + k) - 1], a_set[2 * (#back + k)] = place, first
+      due_set[2 * (#back + k) - 1], due_set[2 * (#back + k)] = until_ - LEASED, place
+      moved[#moved + 1] = place .. placing
+    end
+    if #fresh > 0 then
+      m.cur, m.c0, m.c1 = fresh[#fresh][1], m.c0 - #fresh, m.c1 + #fresh
+      if call('EXISTS', base .. 'x') == 1 then call('ZREMRANGEBYLEX', base .. 'x', '-', '(' .. place_of(m.cur)) end
+    end
+    flush(s)
+  end
+  local due = call('ZRANGEBYSCORE', base .. 'due', 0, '+inf', 'LIMIT', 0, 1, 'WITHSCORES')[2]
+  local lease_end = call('ZRANGEBYSCORE', base .. 'due', '-inf', '(0', 'LIMIT', 0, 1, 'WITHSCORES')[2]
+  due, lease_end = tonumber(due), lease_end and tonumber(lease_end) + LEASED
+  if m.c0 > 0 or (due and due <= s.at) then reply[3] = 1 end
+  if due and due <= s.at then
+    due = tonumber(call('ZRANGEBYSCORE', base .. 'due', '(' .. fmt('%.0f', s.at), '+inf', 'LIMIT', 0, 1, 'WITHSCORES')[2])
+  end
+  if lease_end and lease_end > s.at and (not due or lease_end < due) then due = lease_end end
+  reply[4] = due or 0
+  return reply
+end
+
+-- ARGV: fence, answers that the store ever gave, then for each order place 8, lease 8, fate 1 and what it needs.
+-- Answers: what was decided, in order (p placed, r refused, l an answer that spends), then D, S or U for each.
+local function settle(keys, args)
+  local s, bad = begin(keys, args)
+  bad = bad or whole(s)
+  if bad then return bad end
+  s.answers = tonumber(args[2])
+  local places, seen = {}, {}
+  for k = 3, #args do
+    local place = sub(args[k], 1, 8)
+    if not seen[place] then
+      seen[place] = true
+      places[#places + 1] = place
+    end
+  end
+  local raws, tries = call('HMGET', s.base .. 'a', unpack(places)), {}
+  for k, place in ipairs(places) do tries[place] = raws[k] and tries_of(raws[k]) or nil end
+  local orders, ended, answers = orders_of(s, places), {}, { '' }
+  for k = 3, #args do
+    local arg = args[k]
+    local place, fate = sub(arg, 1, 8), sub(arg, 17, 17)
+    local lease, t, answer = unpack_bytes('>I8', arg, 9), tries[place], 'D'
+    local final = (fate == 'P' and PLACED) or (fate == 'R' and REFUSED)
+    if t and final then
+      local text = cut(sub(arg, 18))
+      s.answers = s.answers + 1
+      put(s.decided, final == PLACED and 'p' or 'r')
+      finish(s, place, t, orders[place], final, text)
+      ended[place], tries[place] = final, nil
+    elseif t and t.state == PLACING and t.lease == lease and t.time > s.at then
+      local payload = parts_of(orders[place]).payload
+      if fate == 'L' then
+        local after, spends = unpack_bytes('>I8B', arg, 18)
+        give_back(s, place, t, s.at + after, spends == 1 and 's' or 'l', cut(sub(arg, 27)), payload)
+      elseif fate == 'U' then
+        give_back(s, place, t, s.at, 'u', '', payload)
+      else
+        die(s, place, t, cut(sub(arg, 18)), payload)
+      end
+    elseif t then
+      answer = 'S'
+    else
+      local epoch, sequence = unpack_bytes('>I2I6', place)
+      local bucket, field = bucket_of(s, place)
+      local state = ended[place]
+      if not state then
+        local record = call('HGET', bucket, field)
+        state = record and byte(record, 1)
+      end
+      if s.m.purged ~= '' or not is_there(s.m, epoch, sequence) then
+        answer = 'U'
+      elseif not final or state ~= final then
+        answer = 'S'
+      end
+    end
+    answers[k - 1] = answer
+  end
+  if s.dirty then flush(s) end
+  answers[1] = concat(s.decided)
+  return answers
+end

@@ -1,0 +1,316 @@
+//! One connection to the server, made again whenever it breaks. Reconnection is our own: a call is never sent
+//! twice by a library, because only the caller knows with which keys it may be asked again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisResult, Value};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::config::Durability;
+use super::faults;
+use super::library::Library;
+use super::server::{self, Server, Trouble};
+use crate::ledger::Fault;
+use crate::metrics::REDIS_RECONNECTS;
+
+/// What every connection of an engine is made with.
+#[derive(Debug)]
+pub(super) struct Means {
+    pub(super) client: redis::Client,
+    pub(super) library: &'static Library,
+    pub(super) durability: Durability,
+    pub(super) replicas: u8,
+    pub(super) timeout: Duration,
+    /// For tests: the time that functions go by, and which life of the server they are in.
+    #[cfg(test)]
+    pub(super) pretended: Option<(Arc<crate::clock::ManualClock>, u32)>,
+}
+
+/// Pauses between attempts to connect: doubled up to the last, and spread by up to a half.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// A connection that works, as far as is known.
+#[derive(Debug)]
+pub(super) struct Live {
+    connection: MultiplexedConnection,
+    pub(super) server: Server,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    /// An answer is awaited.
+    Connecting,
+    Up(Arc<Live>),
+    Down(Trouble),
+}
+
+/// A connection and the task that keeps it.
+#[derive(Debug)]
+pub(super) struct Link {
+    means: Arc<Means>,
+    state: watch::Sender<State>,
+    broken: Notify,
+    keeping: std::sync::OnceLock<JoinHandle<()>>,
+}
+
+/// What follows a call on the same connection, so that the answer means what the level promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// Nothing.
+    Memory,
+    /// So many replicas, or this server's disk.
+    AsPromised,
+}
+
+impl Link {
+    /// Begins to connect, on the runtime of `handle`.
+    pub(super) fn start(means: Arc<Means>, handle: &Handle) -> Arc<Self> {
+        let (state, _) = watch::channel(State::Connecting);
+        let link =
+            Self { means, state, broken: Notify::new(), keeping: std::sync::OnceLock::new() };
+        let link = Arc::new(link);
+        let keeping = handle.spawn(Arc::clone(&link).keep());
+        let _ = link.keeping.set(keeping);
+        link
+    }
+
+    /// Ends the connection.
+    pub(super) fn stop(&self) {
+        if let Some(keeping) = self.keeping.get() {
+            keeping.abort();
+        }
+    }
+
+    /// The runtime that keeps it is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.keeping.get().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Why there is no connection; `None` when there is one, as far as is known.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        match &*self.state.borrow() {
+            State::Up(_) => None,
+            State::Connecting => Some(Trouble::Away("connecting".to_owned())),
+            State::Down(trouble) => Some(trouble.clone()),
+        }
+    }
+
+    async fn keep(self: Arc<Self>) {
+        let failures = AtomicU64::new(0);
+        let mut first = true;
+        loop {
+            match self.connect().await {
+                Ok(live) => {
+                    if !first {
+                        metrics::counter!(REDIS_RECONNECTS).increment(1);
+                    }
+                    (first, _) = (false, failures.swap(0, Ordering::Relaxed));
+                    self.state.send_replace(State::Up(Arc::new(live)));
+                    self.broken.notified().await;
+                }
+                Err(trouble) => {
+                    let said =
+                        matches!(&*self.state.borrow(), State::Down(known) if *known == trouble);
+                    if !said {
+                        tracing::warn!(%trouble, "no connection to Redis");
+                    }
+                    self.state.send_replace(State::Down(trouble));
+                    tokio::time::sleep(pause(failures.fetch_add(1, Ordering::Relaxed))).await;
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Live, Trouble> {
+        let Means { client, library, durability, timeout, .. } = &*self.means;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(*timeout))
+            .set_response_timeout(None);
+        let connecting = async {
+            let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+            let mut connection = connection.map_err(|error| Trouble::Away(error.to_string()))?;
+            let server = Server::look(&mut connection, *durability).await?;
+            server::load(&mut connection, library).await?;
+            Ok(Live { connection, server })
+        };
+        let late = |_| Trouble::Away("no answer in time".to_owned());
+        tokio::time::timeout(*timeout * 2, connecting).await.map_err(late)?
+    }
+
+    /// A connection to use; waits for one that is being made.
+    pub(super) async fn live(&self) -> Result<Arc<Live>, Fault> {
+        let mut state = self.state.subscribe();
+        let made = state.wait_for(|state| !matches!(state, State::Connecting));
+        match tokio::time::timeout(self.means.timeout, made).await {
+            Ok(Ok(state)) => match &*state {
+                State::Up(live) => Ok(Arc::clone(live)),
+                State::Down(trouble) => Err(faults::of_trouble(trouble)),
+                State::Connecting => Err(Fault::unavailable("Redis is being connected")),
+            },
+            _ => Err(Fault::unavailable("Redis is being connected")),
+        }
+    }
+
+    /// Resolves when the connection is another one than `live`, or none.
+    pub(super) async fn changed(&self, live: &Arc<Live>) {
+        let same = |state: &State| matches!(state, State::Up(up) if Arc::ptr_eq(up, live));
+        let mut state = self.state.subscribe();
+        // The sender lives as long as the link.
+        let _ = state.wait_for(|state| !same(state)).await;
+    }
+
+    /// The connection cannot be used any more.
+    fn broke(&self, live: &Arc<Live>) {
+        let ours = |state: &mut State| {
+            let same = matches!(state, State::Up(up) if Arc::ptr_eq(up, live));
+            if same {
+                *state = State::Connecting;
+            }
+            same
+        };
+        if self.state.send_if_modified(ours) {
+            self.broken.notify_one();
+        }
+    }
+
+    /// A call of one of our functions, to which arguments can be added.
+    pub(super) fn function(&self, live: &Live, name: &str, key: &str) -> Cmd {
+        let mut command = redis::cmd("FCALL");
+        command.arg(self.means.library.function(name)).arg(1).arg(key).arg(self.fence(live));
+        command
+    }
+
+    /// What a function holds against the run id in force.
+    fn fence(&self, live: &Live) -> String {
+        #[cfg(test)]
+        if let Some((clock, life)) = &self.means.pretended {
+            use crate::clock::Clock;
+            return format!("{}.{life}@{}", live.server.run_id, clock.wall().0);
+        }
+        live.server.run_id.clone()
+    }
+
+    /// Sends one command and brings its answer.
+    pub(super) async fn send(&self, live: &Arc<Live>, command: &Cmd) -> Result<Value, Fault> {
+        let mut connection = live.connection.clone();
+        let sent = connection.send_packed_command(command);
+        let answer = tokio::time::timeout(self.means.timeout, sent).await;
+        self.judge(live, answer)?
+    }
+
+    fn judge<T: Answered>(
+        &self,
+        live: &Arc<Live>,
+        answer: Result<RedisResult<T>, tokio::time::error::Elapsed>,
+    ) -> Result<Result<T, Fault>, Fault> {
+        match answer {
+            Ok(Ok(value)) => {
+                let Some(error) = value.error() else { return Ok(Ok(value)) };
+                if faults::wants_another(error) {
+                    self.broke(live);
+                }
+                Ok(Err(faults::of_server(error)))
+            }
+            Ok(Err(error)) => {
+                self.broke(live);
+                Err(faults::of_connection(&error))
+            }
+            Err(_) => {
+                self.broke(live);
+                Err(faults::late())
+            }
+        }
+    }
+
+    /// Sends calls of functions together, and what makes their level true behind them.
+    pub(super) async fn send_all(
+        &self,
+        live: &Arc<Live>,
+        commands: Vec<Cmd>,
+        level: Level,
+    ) -> Result<Vec<Result<Value, Fault>>, Fault> {
+        let count = commands.len();
+        let mut pipeline = Pipeline::with_capacity(count + 1);
+        pipeline.ignore_errors();
+        commands.into_iter().for_each(|command| {
+            pipeline.add_command(command);
+        });
+        let wanted = if level == Level::AsPromised { self.wait(live, &mut pipeline) } else { 0 };
+        let mut connection = live.connection.clone();
+        let sent = connection.send_packed_commands(&pipeline, 0, pipeline.len());
+        let answer = tokio::time::timeout(self.means.timeout, sent).await;
+        let mut values = self.judge(live, answer)??;
+        if wanted > 0 {
+            let have = values.pop().map_or(0, |value| acknowledged(&value));
+            if have < wanted {
+                let reason = "fewer replicas or disks than [ledger.redis] durability asks for have the order";
+                return Err(Fault::in_doubt(reason));
+            }
+        }
+        let one = |value: Value| match value {
+            Value::ServerError(error) => {
+                if faults::wants_another(&error) {
+                    self.broke(live);
+                }
+                Err(faults::of_server(&error))
+            }
+            value => Ok(value),
+        };
+        Ok(values.into_iter().map(one).collect())
+    }
+
+    /// Adds what waits for the level; answers how many acknowledgements are wanted.
+    fn wait(&self, live: &Live, pipeline: &mut Pipeline) -> i64 {
+        let millis = u64::try_from(self.means.timeout.as_millis()).unwrap_or(u64::MAX) * 4 / 5;
+        match self.means.durability {
+            Durability::Replicated => {
+                pipeline.cmd("WAIT").arg(self.means.replicas).arg(millis);
+                i64::from(self.means.replicas)
+            }
+            Durability::Disk if live.server.waits_for_disk => {
+                pipeline.cmd("WAITAOF").arg(1).arg(0).arg(millis);
+                1
+            }
+            Durability::Disk | Durability::Memory => 0,
+        }
+    }
+}
+
+/// How many have what was written before: of `WAIT` a number, of `WAITAOF` the first of two.
+fn acknowledged(value: &Value) -> i64 {
+    match value {
+        Value::Int(count) => *count,
+        Value::Array(counts) => counts.first().map_or(0, acknowledged),
+        _ => 0,
+    }
+}
+
+fn pause(failures: u64) -> Duration {
+    let doubled = PAUSES.0 * 2u32.pow(u32::try_from(failures.min(5)).unwrap_or(5));
+    let spread = getrandom::u32().unwrap_or(0);
+    doubled.min(PAUSES.1).mul_f64(0.5 + f64::from(spread) / f64::from(u32::MAX))
+}
+
+trait Answered {
+    fn error(&self) -> Option<&redis::ServerError>;
+}
+
+impl Answered for Value {
+    fn error(&self) -> Option<&redis::ServerError> {
+        match self {
+            Self::ServerError(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Answered for Vec<Value> {
+    fn error(&self) -> Option<&redis::ServerError> {
+        None
+    }
+}

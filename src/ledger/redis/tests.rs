@@ -1,0 +1,4 @@
+//! The engine under the shared suite, on a real server.
+
+mod engine;
+mod server;
