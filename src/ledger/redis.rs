@@ -3,7 +3,9 @@
 mod address;
 mod client;
 mod config;
+mod engine;
 
 pub use address::{Address, BadAddress};
 pub use client::{BadClient, client, reach};
 pub use config::{BadSetting, Config, Durability};
+pub use engine::Redis;

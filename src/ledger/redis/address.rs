@@ -68,6 +68,21 @@ impl fmt::Display for Address {
 }
 
 impl Address {
+    /// The URL with `***` for its password.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "rediss" } else { "redis" };
+        let user = self.user.as_deref().unwrap_or_default();
+        let who = match (&self.password, user) {
+            (Some(_), user) => format!("{user}:***@"),
+            (None, "") => String::new(),
+            (None, user) => format!("{user}@"),
+        };
+        let database =
+            if self.database == 0 { String::new() } else { format!("/{}", self.database) };
+        format!("{scheme}://{who}{self}{database}")
+    }
+
     /// Reads a URL: `redis://[user[:password]@]host[:port][/database]`, or `rediss://`.
     ///
     /// # Errors
@@ -205,6 +220,9 @@ mod tests {
         );
         assert_eq!((whole.to_string().as_str(), whole.database), ("queue.shop.example:7000", 3));
         assert!(!format!("{whole:?}").contains("p@s/s"));
+        assert_eq!(whole.url(), "redis://shop:***@queue.shop.example:7000/3");
+        assert_eq!(Address::parse("redis://shop@a").unwrap().url(), "redis://shop@a:6379");
+        assert_eq!(plain.url(), "redis://127.0.0.1:6379");
         let six = Address::parse("redis://:secret@[::1]:7000").unwrap();
         assert_eq!((six.host.as_str(), six.to_string().as_str()), ("::1", "[::1]:7000"));
         assert_eq!((six.user, six.password.as_deref()), (None, Some("secret")));
