@@ -9,26 +9,33 @@ mod engines;
 mod failure;
 mod logs;
 mod operations;
+mod pauses;
+mod preparation;
 mod process;
 mod public;
 mod recorder;
 mod reload;
+mod role;
 mod sales;
 mod signals;
 mod sockets;
+mod store_access;
 mod upkeep;
 mod verifier;
 mod vitals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use descriptors::Connections;
 pub use descriptors::{DescriptorNeeds, descriptor_needs, raise_open_files};
 use engines::Engines;
 pub use failure::{StartError, StartKind};
 use logs::Verbosity;
+use preparation::Preparation;
 use process::{Given, Process, Sockets};
+pub use role::Role;
 pub use sales::differs as sale_differs;
 use signals::Signals;
 pub use sockets::address_is_free;
@@ -42,8 +49,10 @@ use crate::config::Settings;
 /// What a process tells once it serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Started {
-    /// Where buyers come in.
-    pub public: SocketAddr,
+    /// What it does of the whole.
+    pub role: Role,
+    /// Where buyers come in, if they do.
+    pub public: Option<SocketAddr>,
     /// Where operators come in.
     pub admin: SocketAddr,
     /// There is an open sale `demo` with units to try.
@@ -58,11 +67,11 @@ pub struct Started {
 pub fn serve(
     settings: Settings,
     inputs: Inputs,
-    first_run: bool,
+    role: Role,
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
     let verbosity = logs::start(&settings.log);
-    let connections = descriptors::connections(&settings)?;
+    let connections = descriptors::connections(&settings, role)?;
     let control = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("forebay-control")
@@ -71,7 +80,7 @@ pub fn serve(
         .map_err(|error| StartError::runtime(format!("runtime: {error}")))?;
     let served = control.block_on(async {
         let sources = Sources { settings, inputs, verbosity };
-        run(sources, connections, first_run, announce).await
+        run(sources, connections, role, announce).await
     });
     // What still runs is nobody's any more: leases are handed back and the ledger is closed.
     control.shutdown_background();
@@ -85,10 +94,13 @@ struct Sources {
     verbosity: Verbosity,
 }
 
+/// How long the announcement waits for a ledger that is elsewhere, to tell of the sale of a first run.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
+
 async fn run(
     sources: Sources,
     connections: Connections,
-    first_run: bool,
+    role: Role,
     announce: impl FnOnce(Started),
 ) -> Result<(), StartError> {
     let Sources { settings, inputs, verbosity } = sources;
@@ -97,17 +109,23 @@ async fn run(
     let no_signals = |error| StartError::runtime(format!("signals: {error}"));
     let mut signals = Signals::take().map_err(no_signals)?;
     let hangups = signals::hangups().map_err(no_signals)?;
-    let public = sockets::bind("public", settings.public.listen)?;
+    let public = role.takes_orders().then(|| sockets::bind("public", settings.public.listen));
+    let public = public.transpose()?;
     let admin = sockets::bind("admin", settings.admin)?;
-    let engines = open(&settings, &clock).await?;
-    let demo = prepare(&settings, &engines, first_run).await?;
-    let started = Started { public: public.address, admin: admin.address, demo };
+    let (listens, administers) = (public.as_ref().map(|public| public.address), admin.address);
+    let engines = open(&settings, role, &clock).await?;
+    let first_run = inputs.file.is_none() && role.takes_orders();
+    let (ledger, keyring) = (Arc::clone(&engines.ledger), engines.keyring.clone());
+    let preparation = Preparation::new(&settings, first_run, ledger, keyring);
+    let progress = preparation.progress();
 
-    let process = Process::new(engines, &settings);
+    let process = Process::new(engines, role, &settings);
     let sockets = Sockets { public, admin, connections };
-    let given = Given { settings, inputs, verbosity, hangups, clock, metrics, sockets };
+    let given =
+        Given { settings, inputs, verbosity, hangups, clock, metrics, sockets, preparation };
     process.start(given).await?;
-    announce(started);
+    let demo = progress.demo_within(FIRST_CONTACT).await;
+    announce(Started { role, public: listens, admin: administers, demo });
     let outcome = tokio::select! {
         code = signals.stop() => {
             tracing::info!("stopping");
@@ -118,6 +136,7 @@ async fn run(
         name = process.failed() => {
             Err(StartError::runtime(format!("the task `{name}` ended: see the log")))
         }
+        refused = progress.refused() => Err(refused),
     };
     process.stop().await;
     outcome
@@ -132,22 +151,9 @@ fn end_at_once_if_asked_again(mut signals: Signals, _: u8) {
     });
 }
 
-async fn open(settings: &Settings, clock: &SharedClock) -> Result<Engines, StartError> {
+async fn open(settings: &Settings, role: Role, clock: &SharedClock) -> Result<Engines, StartError> {
     let (settings, clock) = (settings.clone(), Arc::clone(clock));
-    let opening = tokio::task::spawn_blocking(move || Engines::open(&settings, &clock));
+    let opening = tokio::task::spawn_blocking(move || Engines::open(&settings, role, &clock));
     let opened = opening.await;
     opened.map_err(|error| StartError::runtime(format!("opening the ledger: {error}")))?
-}
-
-/// Tells the ledger what the settings say. Whether an open sale `demo` is there.
-async fn prepare(
-    settings: &Settings,
-    engines: &Engines,
-    first_run: bool,
-) -> Result<bool, StartError> {
-    let (ledger, keyring) = (&engines.ledger, &engines.keyring);
-    sales::write_drain(settings, ledger).await?;
-    let warnings = sales::make(&settings.sales, ledger, keyring).await?;
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    if first_run { sales::first_run(ledger, keyring).await } else { Ok(false) }
 }

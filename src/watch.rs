@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 pub use meters::{Admission, Admissions};
 pub use queue::Standing;
 pub use sale::{Forsale, SaleView};
@@ -66,7 +66,10 @@ pub struct Watch {
     bound: ArcSwap<QueueBound>,
     /// Written by the following task alone.
     sales: ArcSwap<Sales>,
-    drain: ArcSwap<DrainDoc>,
+    /// Empty until the ledger was read.
+    drain: ArcSwapOption<DrainDoc>,
+    /// Why the ledger was not read yet; empty once it was.
+    unread: ArcSwapOption<Fault>,
     /// Wall time at which the last read began that reached the end of the tail.
     caught_up: AtomicU64,
     lost: AtomicBool,
@@ -75,30 +78,36 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Loads what there is; the gateway may serve when this has returned.
-    ///
-    /// # Errors
-    /// When the ledger cannot answer.
-    pub async fn load(
+    /// A memory of nothing, and who fills it. A gateway may serve before that: it tells that it knows nothing yet
+    /// ([`Self::unread`]).
+    #[must_use]
+    pub fn new(
         ledger: SharedLedger,
         keyring: Keyring,
         clock: SharedClock,
         bound: QueueBound,
-    ) -> Result<(Arc<Self>, Follower), Fault> {
-        let drain = ledger.drain().await?;
+    ) -> (Arc<Self>, Follower) {
+        let unread = Fault::unavailable("the ledger was not read yet");
         let watch = Arc::new(Self {
             ledger,
             keyring,
             clock,
             bound: ArcSwap::from_pointee(bound),
             sales: ArcSwap::default(),
-            drain: ArcSwap::from_pointee(drain),
+            drain: ArcSwapOption::empty(),
+            unread: ArcSwapOption::from_pointee(unread),
             caught_up: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             seats: Arc::default(),
         });
-        let after = watch.reload().await?;
-        Ok((Arc::clone(&watch), Follower { watch, after }))
+        (Arc::clone(&watch), Follower { watch, after: TailId::default() })
+    }
+
+    /// Why the ledger was not read yet. Until it was, a sale that is not known here may well be there, and so may
+    /// be a ticket's key.
+    #[must_use]
+    pub fn unread(&self) -> Option<Arc<Fault>> {
+        self.unread.load_full()
     }
 
     /// The sale of that name.
@@ -121,16 +130,10 @@ impl Watch {
         all
     }
 
-    /// The drain's settings in force.
-    #[must_use]
-    pub fn drain(&self) -> Arc<DrainDoc> {
-        self.drain.load_full()
-    }
-
     /// Whether nothing goes to the store now.
     #[must_use]
     pub fn drain_paused(&self) -> bool {
-        self.drain.load().paused
+        self.drain.load().as_ref().is_some_and(|drain| drain.paused)
     }
 
     /// Whether a read of the tail that began at or after `since` has reached its end.
@@ -164,10 +167,11 @@ impl Watch {
     /// Each sale's share of the drain's rate, and what its backlog may be by that.
     fn share_out(&self) {
         let sales = self.sales.load();
+        let Some(drain) = self.drain.load_full() else { return };
         let busy = sales.by_no.values().filter(|sale| sale.waiting() > 0).count();
         for sale in sales.by_no.values() {
             let sharing = busy + usize::from(sale.waiting() == 0);
-            let all = self.drain.load().rate.as_per_second();
+            let all = drain.rate.as_per_second();
             let share = all / f64::from(u32::try_from(sharing).unwrap_or(u32::MAX));
             let own = sale.terms().doc.terms.drain_rate;
             let rate = own.map_or(share, |own| share.min(own.as_per_second()));
@@ -197,6 +201,10 @@ impl Watch {
     /// Readiness: what is remembered follows the ledger.
     #[must_use]
     pub fn check(&self) -> Check {
+        if let Some(fault) = self.unread() {
+            let reason = format!("sales and tickets are not known here yet: {fault}");
+            return Check { name: "watch", status: CheckStatus::Unready, reason };
+        }
         let lost = self.lost.load(Ordering::Relaxed);
         let (status, reason) = if lost {
             (CheckStatus::Degraded, "the ledger's tail cannot be read".to_owned())
@@ -215,9 +223,10 @@ impl Watch {
             loaded.put(Arc::new(view));
         }
         self.sales.store(Arc::new(loaded));
-        self.drain.store(Arc::new(drain));
+        self.drain.store(Some(Arc::new(drain)));
         self.share_out();
         self.caught_up.store(began.0, Ordering::Release);
+        self.unread.store(None);
         self.seats.ring_all();
         Ok(tail)
     }
@@ -242,7 +251,7 @@ impl Watch {
                     }
                 }
                 TailEvent::Forgotten(sale_no) => self.change(|sales| sales.drop(*sale_no)),
-                TailEvent::Drain(doc) => self.drain.store(Arc::clone(doc)),
+                TailEvent::Drain(doc) => self.drain.store(Some(Arc::clone(doc))),
             }
         }
     }
@@ -282,7 +291,24 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// Follows the tail until the stop.
+    /// Reads what there is, before it is followed.
+    ///
+    /// # Errors
+    /// When the ledger cannot answer; the watch then tells why it knows nothing.
+    pub async fn load(&mut self) -> Result<(), Fault> {
+        match self.watch.reload().await {
+            Ok(after) => {
+                self.after = after;
+                Ok(())
+            }
+            Err(fault) => {
+                self.watch.unread.store(Some(Arc::new(fault.clone())));
+                Err(fault)
+            }
+        }
+    }
+
+    /// Follows the tail until the stop, from where it was loaded.
     pub async fn run(mut self, stop: Stop) {
         loop {
             let pause = self.step().await;

@@ -23,6 +23,8 @@ mod full;
 mod input;
 #[path = "faults/late.rs"]
 mod late;
+#[path = "faults/ledger.rs"]
+mod ledger;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/proof.rs"]

@@ -5,6 +5,7 @@ use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
 
+use super::Role;
 use super::StartError;
 use super::public;
 use crate::config::Settings;
@@ -76,9 +77,9 @@ pub fn raise_open_files() -> u64 {
 ///
 /// # Errors
 /// When there are too few for the process itself.
-pub(super) fn connections(settings: &Settings) -> Result<Connections, StartError> {
+pub(super) fn connections(settings: &Settings, role: Role) -> Result<Connections, StartError> {
     let limit = raise_open_files();
-    let wanted = settings.public.limits.connections;
+    let wanted = if role.takes_orders() { settings.public.limits.connections } else { 0 };
     let DescriptorNeeds { least, whole, .. } = descriptor_needs(settings);
     let Some(carried) = carried(limit.saturating_sub(own(settings)), wanted) else {
         return Err(StartError::runtime(format!(

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::StartError;
 use super::reload::Reloader;
+use super::store_access::Lent;
+use super::store_access::StoreAccess;
 use super::verifier::RunningVerifier;
 use crate::drain::DrainStatus;
 use crate::http::operations::DeadOrder;
@@ -21,16 +24,14 @@ use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
 use crate::store::Found;
 use crate::store::PlaceOrder;
-use crate::store::SharedStore;
-use crate::store::simulated::Simulated;
 
 /// The engines behind the operations.
 #[derive(Debug)]
 pub(super) struct OfEngines {
     pub(super) ledger: SharedLedger,
-    pub(super) store: SharedStore,
-    pub(super) simulated: Arc<Simulated>,
-    pub(super) drain: DrainStatus,
+    pub(super) store: StoreAccess,
+    /// The drain of this process, if it has one.
+    pub(super) drain: Option<DrainStatus>,
     pub(super) waiting: Waiting,
     pub(super) verifier: RunningVerifier,
     pub(super) reloader: Arc<Reloader>,
@@ -71,8 +72,28 @@ impl OfEngines {
             attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
             attempt: order.attempts,
         };
-        let found = self.store.void(vec![attempt]).await.into_iter().next();
+        let lent = self.store.lend().await?;
+        let found = lent.store.void(vec![attempt]).await.into_iter().next();
         found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
+    }
+}
+
+impl From<StartError> for OperationFault {
+    /// The store cannot be opened.
+    fn from(error: StartError) -> Self {
+        Self::Store(error.message)
+    }
+}
+
+impl OfEngines {
+    /// The store whose faults are planned: that of the drain.
+    async fn planned(&self) -> Result<Lent, OperationFault> {
+        if matches!(self.store, StoreAccess::AtNeed { .. }) {
+            let text =
+                "this process carries no orders to the store: ask one with --role drain or all";
+            return Err(OperationFault::NotSupported(text.to_owned()));
+        }
+        Ok(self.store.lend().await?)
     }
 }
 
@@ -103,12 +124,16 @@ fn json(document: &impl serde::Serialize) -> Result<Box<RawValue>, OperationFaul
 
 impl Operations for OfEngines {
     fn drain_live(&self) -> DrainLive {
-        let in_flight = self.drain.in_flight();
+        let waiting = self.waiting.0.load(Ordering::Relaxed);
+        let Some(drain) = &self.drain else {
+            return DrainLive { waiting, ..DrainLive::default() };
+        };
+        let in_flight = drain.in_flight();
         DrainLive {
-            attempts_per_second: self.drain.attempts_per_second(),
-            waiting: self.waiting.0.load(Ordering::Relaxed).saturating_sub(in_flight),
+            attempts_per_second: drain.attempts_per_second(),
+            waiting: waiting.saturating_sub(in_flight),
             in_flight,
-            workers: u64::from(self.drain.workers()),
+            workers: u64::from(drain.workers()),
         }
     }
 
@@ -121,7 +146,7 @@ impl Operations for OfEngines {
     }
 
     fn faults(&self) -> Operation<'_, Box<RawValue>> {
-        Box::pin(async { json(&self.simulated.faults()) })
+        Box::pin(async { json(&self.planned().await?.simulated.faults()) })
     }
 
     fn patch_faults(&self, patch: Box<RawValue>) -> Operation<'_, Box<RawValue>> {
@@ -130,7 +155,7 @@ impl Operations for OfEngines {
                 |error: &dyn std::fmt::Display| OperationFault::Malformed(error.to_string());
             let patch: serde_json::Value =
                 serde_json::from_str(patch.get()).map_err(|error| malformed(&error))?;
-            let plan = self.simulated.patch_faults(&patch).await;
+            let plan = self.planned().await?.simulated.patch_faults(&patch).await;
             json(&plan.map_err(|error| malformed(&error))?)
         })
     }

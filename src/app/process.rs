@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::Signal;
 
+use super::Role;
 use super::StartError;
 use super::admin;
 use super::descriptors::Connections;
@@ -17,6 +18,9 @@ use super::engines::Engines;
 use super::logs::Verbosity;
 use super::operations::OfEngines;
 use super::operations::Waiting;
+use super::pauses::Pauses;
+use super::preparation::Preparation;
+use super::preparation::Progress;
 use super::public;
 use super::recorder;
 use super::reload;
@@ -24,10 +28,12 @@ use super::reload::Live;
 use super::reload::Reloader;
 use super::sales;
 use super::sockets::Bound;
+use super::store_access::StoreAccess;
 use super::upkeep;
 use super::verifier::RunningVerifier;
 use crate::admission::Limits;
 use crate::clock::SharedClock;
+use crate::config::Engine;
 use crate::config::Inputs;
 use crate::config::Settings;
 use crate::drain;
@@ -49,12 +55,14 @@ use crate::tasks::Readiness;
 use crate::tasks::Stop;
 use crate::tasks::StopHandle;
 use crate::tasks::Tasks;
+use crate::watch::Follower;
 use crate::watch::Watch;
 
 /// Addresses that are ours and not listened on yet, and how many connections they may take.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) public: Bound,
+    /// Where buyers come in, if they do.
+    pub(super) public: Option<Bound>,
     pub(super) admin: Bound,
     pub(super) connections: Connections,
 }
@@ -71,6 +79,8 @@ pub(super) struct Given {
     pub(super) clock: SharedClock,
     pub(super) metrics: Registry,
     pub(super) sockets: Sockets,
+    /// What the ledger is to be told first.
+    pub(super) preparation: Preparation,
 }
 
 /// A process that serves.
@@ -80,6 +90,7 @@ pub(super) struct Given {
 #[derive(Debug)]
 pub(super) struct Process {
     engines: Engines,
+    role: Role,
     work: Group,
     control: Group,
     readiness: Readiness,
@@ -121,10 +132,11 @@ impl Group {
 
 impl Process {
     /// A process with its engines; nothing runs yet.
-    pub(super) fn new(engines: Engines, settings: &Settings) -> Self {
+    pub(super) fn new(engines: Engines, role: Role, settings: &Settings) -> Self {
         let timeouts = &settings.public.timeouts;
         Self {
             engines,
+            role,
             work: Group::new(),
             control: Group::new(),
             readiness: Readiness::default(),
@@ -135,26 +147,37 @@ impl Process {
         }
     }
 
-    /// Starts everything; inside the control runtime.
+    /// Starts everything that the role has; inside the control runtime.
     ///
     /// # Errors
-    /// When a listener cannot be served.
+    /// When a listener cannot be served, or an own ledger does not do what the start needs.
     pub(super) async fn start(&self, given: Given) -> Result<(), StartError> {
-        let Given { settings, inputs, verbosity, hangups, clock, metrics, sockets } = given;
-        let watch = self.watch(&settings, &clock).await?;
+        let Given { settings, inputs, verbosity, hangups, clock, metrics, sockets, preparation } =
+            given;
+        let progress = preparation.progress();
+        self.prepare(preparation).await?;
+        let watch = match self.role.takes_orders() {
+            true => Some(self.watch(&settings, &clock).await?),
+            false => None,
+        };
         let drain = self.drain(&settings, &clock)?;
-        self.checks(&drain, &watch);
+        self.checks(&progress, drain.as_ref(), watch.as_ref());
         // Whoever is told that it is ready finds both ports open.
-        let (public, admin) = (sockets.public.listen()?, sockets.admin.listen()?);
-        let connections = sockets.connections;
-        let gateway =
-            self.public(&settings, &clock, Arc::clone(&watch), public, connections.buyers)?;
-        let live = self.live(&settings, gateway, verbosity);
+        let public = sockets.public.map(Bound::listen).transpose()?;
+        let (admin, connections) = (sockets.admin.listen()?, sockets.connections);
+        let gateway = match (watch, public) {
+            (Some(watch), Some(public)) => {
+                Some(self.public(&settings, &clock, watch, public, connections.buyers)?)
+            }
+            _ => None,
+        };
+        let live = self.live(&settings, gateway, progress, verbosity);
         let access = Arc::clone(&live.access);
         let retain = upkeep::retain(Arc::clone(&live.ledger), Arc::clone(&live.retention));
         self.work.until_stop("retention", retain);
         self.control.until_stop("metrics", upkeep::metrics(metrics.clone()));
-        let directory = settings.ledger.embedded.directory.clone();
+        let embedded = settings.ledger.engine == Engine::Embedded;
+        let directory = embedded.then(|| settings.ledger.embedded.directory.clone());
         let metrics = recorder::exposition(metrics, directory);
         let verifier = RunningVerifier::new(&self.engines, &settings, &clock);
         let reloader = Arc::new(Reloader::new(inputs, settings, live, Arc::clone(&clock)));
@@ -163,11 +186,27 @@ impl Process {
         self.admin(operations, access, &clock, metrics, admin, connections.operators)
     }
 
-    fn live(&self, settings: &Settings, gateway: Arc<Gateway>, verbosity: Verbosity) -> Live {
+    /// Tells the ledger what the settings say: one of our own at once, one that is elsewhere when it can be reached.
+    async fn prepare(&self, preparation: Preparation) -> Result<(), StartError> {
+        if self.engines.engine.is_own() {
+            return Ok(preparation.once().await?);
+        }
+        self.work.until_stop("preparation", preparation.run());
+        Ok(())
+    }
+
+    fn live(
+        &self,
+        settings: &Settings,
+        gateway: Option<Arc<Gateway>>,
+        progress: Progress,
+        verbosity: Verbosity,
+    ) -> Live {
         Live {
             ledger: Arc::clone(&self.engines.ledger),
             keyring: self.engines.keyring.clone(),
             gateway,
+            progress,
             access: Arc::new(ArcSwap::from_pointee(settings.admin_access.clone())),
             retention: Arc::new(ArcSwap::from_pointee(settings.retention)),
             verbosity,
@@ -176,7 +215,7 @@ impl Process {
 
     fn operations(
         &self,
-        drain: DrainStatus,
+        drain: Option<DrainStatus>,
         verifier: RunningVerifier,
         reloader: Arc<Reloader>,
     ) -> OfEngines {
@@ -185,8 +224,7 @@ impl Process {
         self.control.until_stop("waiting", waiting.clone().follow(Arc::clone(ledger)));
         OfEngines {
             ledger: Arc::clone(ledger),
-            store: Arc::clone(&self.engines.store),
-            simulated: Arc::clone(&self.engines.simulated),
+            store: self.engines.store.clone(),
             drain,
             waiting,
             verifier,
@@ -221,7 +259,8 @@ impl Process {
         Ok(())
     }
 
-    /// Loads what a gateway remembers, and follows the ledger from there.
+    /// Loads what a gateway remembers, and follows the ledger from there. One that is elsewhere is read as soon as it
+    /// can be.
     async fn watch(
         &self,
         settings: &Settings,
@@ -230,8 +269,11 @@ impl Process {
         let bound = reload::bound(&settings.queue);
         let ledger = Arc::clone(&self.engines.ledger);
         let keyring = self.engines.keyring.clone();
-        let (watch, follower) = Watch::load(ledger, keyring, Arc::clone(clock), bound).await?;
-        let following = follower.run(self.work.stop.clone());
+        let (watch, mut follower) = Watch::new(ledger, keyring, Arc::clone(clock), bound);
+        if self.engines.engine.is_own() {
+            follower.load().await?;
+        }
+        let following = follow(follower, Arc::clone(&watch), self.work.stop.clone());
         self.work.tasks.spawn("watch", OnDeath::StopProcess, following);
         Ok(watch)
     }
@@ -278,10 +320,16 @@ impl Process {
         Ok(gateway)
     }
 
-    fn drain(&self, settings: &Settings, clock: &SharedClock) -> Result<DrainStatus, StartError> {
+    /// Starts the drain where the store is held for it.
+    fn drain(
+        &self,
+        settings: &Settings,
+        clock: &SharedClock,
+    ) -> Result<Option<DrainStatus>, StartError> {
+        let StoreAccess::Held(open) = &self.engines.store else { return Ok(None) };
         let parts = drain::Parts {
             ledger: Arc::clone(&self.engines.ledger),
-            store: Arc::clone(&self.engines.store),
+            store: Arc::clone(&open.store),
             clock: Arc::clone(clock),
             keyring: self.engines.keyring.clone(),
             seed: seed()?,
@@ -290,10 +338,10 @@ impl Process {
         let status = drain.status();
         let running = drain.run(self.work.stop.clone(), self.grace);
         self.work.tasks.spawn("drain", OnDeath::StopProcess, running);
-        Ok(status)
+        Ok(Some(status))
     }
 
-    fn checks(&self, drain: &DrainStatus, watch: &Arc<Watch>) {
+    fn checks(&self, progress: &Progress, drain: Option<&DrainStatus>, watch: Option<&Arc<Watch>>) {
         let leaving = Arc::clone(&self.leaving);
         self.readiness.add(move || {
             let leaving = leaving.load(Ordering::Relaxed);
@@ -302,11 +350,17 @@ impl Process {
         let ledger = Arc::clone(&self.engines.ledger);
         self.readiness
             .add(move || check("ledger", ledger.trouble().map(|trouble| trouble.to_string())));
-        let watch = Arc::clone(watch);
-        self.readiness.add(move || watch.check());
-        let (store, drain) = (drain.clone(), drain.clone());
-        self.readiness.add(move || store.store_check());
-        self.readiness.add(move || drain.drain_check());
+        let progress = progress.clone();
+        self.readiness.add(move || progress.check());
+        if let Some(watch) = watch {
+            let watch = Arc::clone(watch);
+            self.readiness.add(move || watch.check());
+        }
+        if let Some(drain) = drain {
+            let (store, drain) = (drain.clone(), drain.clone());
+            self.readiness.add(move || store.store_check());
+            self.readiness.add(move || drain.drain_check());
+        }
     }
 
     /// Resolves with the name of a part without which the process cannot do its job.
@@ -337,19 +391,33 @@ impl Process {
                 "not everything ended in time: what is still at the store comes back when its lease ends"
             );
         }
-        let embedded = Arc::clone(&self.engines.embedded);
-        // Blocks until the last commit is on disk.
-        let closing = tokio::task::spawn_blocking(move || embedded.close());
+        let closing = self.engines.engine.clone().close();
         if tokio::time::timeout_at(end, closing).await.is_err() {
-            tracing::warn!(
-                "the disk does not take the ledger's last commit: it ends as if it were killed"
-            );
+            tracing::warn!("the ledger does not close in time: it ends as if it were killed");
         }
         self.control.handle.pull();
         let last = end.min(tokio::time::Instant::now() + LAST_ANSWERS);
         let _ = tokio::time::timeout_at(last, self.control.tasks.ended()).await;
         tracing::info!("stopped");
     }
+}
+
+/// Reads the ledger, as often as it takes, and follows it from there.
+async fn follow(mut follower: Follower, watch: Arc<Watch>, stop: Stop) {
+    let mut pauses = Pauses::default();
+    let loading = async {
+        while watch.unread().is_some() {
+            if let Err(fault) = follower.load().await {
+                pauses.after("what a gateway remembers", &fault).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = loading => {}
+        () = stop.pulled() => return,
+    }
+    pauses.over("what a gateway remembers");
+    follower.run(stop).await;
 }
 
 /// How long the admin listener may take for its last answers.

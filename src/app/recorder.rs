@@ -40,8 +40,8 @@ pub(super) fn install(read_at: Timestamp) -> Result<Registry, StartError> {
     Ok(REGISTRY.get_or_init(|| registry).clone())
 }
 
-/// What `/metrics` answers, with the figures of the process and of the ledger's disk as they are then.
-pub(super) fn exposition(registry: Registry, ledger: PathBuf) -> Exposition {
+/// What `/metrics` answers, with the figures of the process and of the ledger's disk, if it has one, as they are then.
+pub(super) fn exposition(registry: Registry, ledger: Option<PathBuf>) -> Exposition {
     let vitals = Vitals::new(ledger);
     Arc::new(move || {
         vitals.tell();

@@ -11,11 +11,11 @@ use serde::Serialize;
 use tokio::signal::unix::Signal;
 use tokio::sync::Mutex;
 
-use super::StartError;
-use super::StartKind;
 use super::logs::Verbosity;
+use super::preparation::Progress;
 use super::recorder;
 use super::sales;
+use super::sales::NotTold;
 use crate::clock::SharedClock;
 use crate::config;
 use crate::config::Finding;
@@ -30,7 +30,6 @@ use crate::http::NewSettings;
 use crate::http::admin::Access;
 use crate::http::config::Queue;
 use crate::http::operations::OperationFault;
-use crate::ledger::Fault;
 use crate::ledger::SharedLedger;
 use crate::order::Keyring;
 use crate::watch::QueueBound;
@@ -45,7 +44,10 @@ const READS: u32 = 20;
 pub(super) struct Live {
     pub(super) ledger: SharedLedger,
     pub(super) keyring: Keyring,
-    pub(super) gateway: Arc<Gateway>,
+    /// Where buyers come in, if they do.
+    pub(super) gateway: Option<Arc<Gateway>>,
+    /// What the start has told the ledger.
+    pub(super) progress: Progress,
     pub(super) access: Arc<ArcSwap<Access>>,
     pub(super) retention: Arc<ArcSwap<Retention>>,
     pub(super) verbosity: Verbosity,
@@ -119,6 +121,10 @@ impl Reloader {
         if !restart.is_empty() {
             return Err(OperationFault::RestartNeeded(restart.join(", ")));
         }
+        // The start would write over it what it still has to tell.
+        if let Some(fault) = self.live.progress.waits() {
+            return Err(OperationFault::Ledger(fault));
+        }
         let mut warnings = self.in_ledger(&new).await?;
         self.in_memory(&new);
         *in_force = new;
@@ -147,7 +153,7 @@ impl Reloader {
         for key in &new.ticket_keys {
             live.keyring.add(key.clone()).expect("looked at before: no key has its id");
         }
-        sales::write_drain(new, &live.ledger).await.map_err(refused)?;
+        sales::write_drain(new, &live.ledger).await?;
         sales::make(&new.sales, &live.ledger, &live.keyring).await.map_err(refused)
     }
 
@@ -157,12 +163,14 @@ impl Reloader {
         live.verbosity.set(new.log.level);
         live.access.store(Arc::new(new.admin_access.clone()));
         live.retention.store(Arc::new(new.retention));
-        live.gateway.change(NewSettings {
-            public: new.public.clone(),
-            identity: new.identity.clone(),
-            limits: &new.limits,
-            queue: bound(&new.queue),
-        });
+        if let Some(gateway) = &live.gateway {
+            gateway.change(NewSettings {
+                public: new.public.clone(),
+                identity: new.identity.clone(),
+                limits: &new.limits,
+                queue: bound(&new.queue),
+            });
+        }
     }
 }
 
@@ -222,12 +230,10 @@ fn bad(findings: &[Finding]) -> OperationFault {
     OperationFault::BadSettings(format!("nothing was changed: {}", errors.join("; ")))
 }
 
-fn refused(error: StartError) -> OperationFault {
-    match error.kind {
-        StartKind::Config => OperationFault::BadSettings(error.message),
-        StartKind::Runtime | StartKind::Dependency => {
-            OperationFault::Ledger(Fault::unavailable(&error.message))
-        }
+fn refused(not_told: NotTold) -> OperationFault {
+    match not_told {
+        NotTold::Ledger(fault) => OperationFault::Ledger(fault),
+        NotTold::Refused(error) => OperationFault::BadSettings(error.message),
     }
 }
 

@@ -24,14 +24,53 @@ pub(super) fn numbers() -> [SaleNo; 4] {
     std::array::from_fn(|_| SaleNo(getrandom::u32().expect("the system must give random numbers")))
 }
 
+/// The ledger was not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotTold {
+    /// It could not answer: it may later.
+    Ledger(Fault),
+    /// The settings cannot be used.
+    Refused(StartError),
+}
+
+impl From<Fault> for NotTold {
+    fn from(fault: Fault) -> Self {
+        Self::Ledger(fault)
+    }
+}
+
+impl From<NotTold> for StartError {
+    fn from(not_told: NotTold) -> Self {
+        match not_told {
+            NotTold::Ledger(fault) => fault.into(),
+            NotTold::Refused(error) => error,
+        }
+    }
+}
+
+impl NotTold {
+    /// Names the sales that were made before.
+    fn after(self, made: &[&str]) -> Self {
+        if made.is_empty() {
+            return self;
+        }
+        let told = |what: &str| format!("{what}; the [[sale]] {} was made", made.join(", "));
+        match self {
+            Self::Ledger(fault) => {
+                Self::Ledger(Fault { reason: told(&fault.reason).into(), ..fault })
+            }
+            Self::Refused(error) => {
+                Self::Refused(StartError { message: told(&error.message), ..error })
+            }
+        }
+    }
+}
+
 /// Writes `[drain]` to the ledger, where an operator's rate beats it.
 ///
 /// # Errors
 /// When the ledger does not take it.
-pub(super) async fn write_drain(
-    settings: &Settings,
-    ledger: &SharedLedger,
-) -> Result<(), StartError> {
+pub(super) async fn write_drain(settings: &Settings, ledger: &SharedLedger) -> Result<(), Fault> {
     let change = Change::DrainConfig { rate: settings.drain.rate, burst: settings.drain.burst() };
     ledger.change(change).await?;
     Ok(())
@@ -46,20 +85,13 @@ pub(super) async fn make(
     sales: &[ConfiguredSale],
     ledger: &SharedLedger,
     keyring: &Keyring,
-) -> Result<Vec<String>, StartError> {
+) -> Result<Vec<String>, NotTold> {
     let mut warnings = Vec::new();
     let mut made: Vec<&str> = Vec::new();
     for sale in sales {
         let name = &sale.name;
-        let changed = put(sale, ledger, keyring).await.map_err(|error| match made.as_slice() {
-            [] => error,
-            made => {
-                let message =
-                    format!("{}; the [[sale]] {} was made", error.message, made.join(", "));
-                StartError { message, ..error }
-            }
-        })?;
-        match changed {
+        let changed = put(sale, ledger, keyring).await;
+        match changed.map_err(|fault| NotTold::from(fault).after(&made))? {
             Changed::Created(_) => {
                 tracing::info!(sale = %name, "sale made");
                 made.push(name.as_str());
@@ -73,7 +105,7 @@ pub(super) async fn make(
             )),
             Changed::Conflict { detail, .. } => {
                 let message = format!("[[sale]] `{}`: {detail}", sale.name);
-                return Err(StartError::config(message));
+                return Err(NotTold::Refused(StartError::config(message)));
             }
             _ => {}
         }
@@ -97,8 +129,9 @@ async fn put(
     sale: &ConfiguredSale,
     ledger: &SharedLedger,
     keyring: &Keyring,
-) -> Result<Changed, StartError> {
-    let key_id = keyring.newest().ok_or_else(|| StartError::runtime("there is no ticket key"))?;
+) -> Result<Changed, Fault> {
+    let none = || Fault::unavailable("the ledger's ticket key is not here yet");
+    let key_id = keyring.newest().ok_or_else(none)?;
     let change = Change::PutSale {
         name: sale.name.clone(),
         terms: sale.terms.clone(),
@@ -106,7 +139,7 @@ async fn put(
         key_id,
         only_new: true,
     };
-    Ok(ledger.change(change).await?)
+    ledger.change(change).await
 }
 
 /// The name of the sale of a first run.
@@ -136,10 +169,7 @@ fn demo() -> ConfiguredSale {
 ///
 /// # Errors
 /// When the ledger cannot be asked.
-pub(super) async fn first_run(
-    ledger: &SharedLedger,
-    keyring: &Keyring,
-) -> Result<bool, StartError> {
+pub(super) async fn first_run(ledger: &SharedLedger, keyring: &Keyring) -> Result<bool, NotTold> {
     if ledger.sales().await?.is_empty() {
         make(&[demo()], ledger, keyring).await?;
     }

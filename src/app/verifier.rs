@@ -1,6 +1,7 @@
 //! The verifier over the engines of this process, and over what lies on disk while none runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::Counter;
 use tokio::sync::Mutex;
@@ -8,46 +9,72 @@ use tokio::sync::Mutex;
 use super::StartError;
 use super::engines;
 use super::engines::Engines;
+use super::pauses::Pauses;
+use super::store_access::StoreAccess;
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
 use crate::config::Engine;
 use crate::config::Settings;
 use crate::config::StoreKind;
 use crate::http::operations::OperationFault;
+use crate::ledger::FaultKind;
 use crate::ledger::SharedLedger;
 use crate::ledger::embedded::offline;
+use crate::ledger::embedded::offline::Offline;
 use crate::metrics::INVARIANT_VIOLATIONS;
+use crate::order::Keyring;
 use crate::store::simulated;
 use crate::verify;
+use crate::verify::Accounts;
 use crate::verify::OfflineAccounts;
 use crate::verify::Report;
 use crate::verify::Verifier;
 use crate::verify::VerifyError;
 
+/// How long a server may take to answer before it counts as away.
+const SERVER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Verifies while the process runs, one verification at a time: each reads everything.
 #[derive(Debug)]
 pub(super) struct RunningVerifier {
-    verifier: Mutex<Verifier<SharedLedger>>,
+    ledger: SharedLedger,
+    store: StoreAccess,
+    keyring: Keyring,
+    clock: SharedClock,
+    second_look: Duration,
+    /// Held during a verification.
+    turn: Mutex<()>,
     violations: Vec<(&'static str, Counter)>,
 }
 
 impl RunningVerifier {
     pub(super) fn new(engines: &Engines, settings: &Settings, clock: &SharedClock) -> Self {
-        let verifier = Verifier::new(
-            Arc::clone(&engines.ledger),
-            verify::rows_of(Arc::clone(&engines.store)),
-            engines.keyring.clone(),
-            Arc::clone(clock),
-            settings.drain.lease.0,
-        );
         let counter = |law| (law, metrics::counter!(INVARIANT_VIOLATIONS, "law" => law));
-        Self { verifier: Mutex::new(verifier), violations: verify::LAWS.map(counter).into() }
+        Self {
+            ledger: Arc::clone(&engines.ledger),
+            store: engines.store.clone(),
+            keyring: engines.keyring.clone(),
+            clock: Arc::clone(clock),
+            second_look: settings.drain.lease.0,
+            turn: Mutex::default(),
+            violations: verify::LAWS.map(counter).into(),
+        }
     }
 
     /// # Errors
     /// When the ledger or the store cannot be read.
     pub(super) async fn verify(&self) -> Result<Report, OperationFault> {
-        let report = self.verifier.lock().await.verify().await.map_err(fault)?;
+        let turn = self.turn.lock().await;
+        let lent = self.store.lend().await?;
+        let verifier = Verifier::new(
+            Arc::clone(&self.ledger),
+            verify::rows_of(Arc::clone(&lent.store)),
+            self.keyring.clone(),
+            Arc::clone(&self.clock),
+            self.second_look,
+        );
+        let report = verifier.verify().await.map_err(fault)?;
+        drop((verifier, lent, turn));
         for finding in &report.findings {
             tracing::error!(
                 law = finding.law,
@@ -72,13 +99,46 @@ fn fault(error: VerifyError) -> OperationFault {
     }
 }
 
-/// Verifies what lies on disk. Takes the ledger's lock, writes nothing, opens no epoch.
+/// Verifies while no gateway runs. Writes nothing, opens no epoch; an embedded ledger's lock is held meanwhile.
 ///
 /// # Errors
 /// When ledger or store cannot be read, or a gateway has them.
 pub fn verify_offline(settings: &Settings) -> Result<Report, StartError> {
-    let (Engine::Embedded, StoreKind::Simulated) = (settings.ledger.engine, settings.store.kind);
     let keyring = engines::keyring(settings)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| StartError::runtime(format!("runtime: {error}")))?;
+    match settings.ledger.engine {
+        Engine::Embedded => {
+            let ledger = directory(settings, &keyring)?;
+            let torn_bytes = ledger.torn_bytes;
+            let verified = verified(OfflineAccounts(ledger), settings, keyring);
+            let mut report = runtime.block_on(verified)?;
+            report.torn_bytes = Some(torn_bytes);
+            Ok(report)
+        }
+        Engine::Redis => runtime.block_on(async {
+            let ledger = server(settings, &keyring).await?;
+            verified(ledger, settings, keyring).await
+        }),
+    }
+}
+
+async fn verified(
+    accounts: impl Accounts,
+    settings: &Settings,
+    keyring: Keyring,
+) -> Result<Report, StartError> {
+    let StoreKind::Simulated = settings.store.kind;
+    let store = simulated::offline::read(&settings.store.simulated.directory)?;
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    // What stands still is looked at once.
+    let second_look = Duration::ZERO;
+    let verifier = Verifier::new(accounts, Arc::new(store), keyring, clock, second_look);
+    verifier.verify().await.map_err(|error| StartError::runtime(error.to_string()))
+}
+
+/// The ledger in its directory.
+fn directory(settings: &Settings, keyring: &Keyring) -> Result<Offline, StartError> {
     let directory = &settings.ledger.embedded.directory;
     if !directory.join("lock").exists() {
         return Err(StartError::runtime(format!(
@@ -86,19 +146,27 @@ pub fn verify_offline(settings: &Settings) -> Result<Report, StartError> {
             directory.display()
         )));
     }
-    let ledger = offline::read(directory, &keyring)
-        .map_err(|error| StartError::runtime(format!("ledger: {error}")))?;
-    let store = simulated::offline::read(&settings.store.simulated.directory)?;
-    let torn_bytes = ledger.torn_bytes;
+    offline::read(directory, keyring)
+        .map_err(|error| StartError::runtime(format!("ledger: {error}")))
+}
+
+/// The ledger in its server, once that answers.
+///
+/// # Errors
+/// When it does not answer in time.
+async fn server(settings: &Settings, keyring: &Keyring) -> Result<SharedLedger, StartError> {
     let clock: SharedClock = Arc::new(SystemClock::new());
-    // What stands still is looked at once.
-    let second_look = std::time::Duration::ZERO;
-    let verifier =
-        Verifier::new(OfflineAccounts(ledger), Arc::new(store), keyring, clock, second_look);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| StartError::runtime(format!("runtime: {error}")))?;
-    let report = runtime.block_on(verifier.verify());
-    let mut report = report.map_err(|error| StartError::runtime(error.to_string()))?;
-    report.torn_bytes = Some(torn_bytes);
-    Ok(report)
+    let (_, ledger) = engines::ledger(settings, &clock, keyring)?;
+    let until = clock.monotonic() + SERVER_WITHIN;
+    let mut pauses = Pauses::default();
+    loop {
+        let fault = match ledger.sales().await {
+            Ok(_) => return Ok(ledger),
+            Err(fault) => fault,
+        };
+        if fault.kind == FaultKind::Corrupt || clock.monotonic() >= until {
+            return Err(StartError::dependency(format!("ledger: {fault}")));
+        }
+        pauses.after("verify", &fault).await;
+    }
 }

@@ -15,17 +15,18 @@ use crate::metrics as names;
 /// Handles of the process's own gauges. What a system does not tell is not told.
 #[derive(Debug)]
 pub(super) struct Vitals {
-    ledger: PathBuf,
+    /// The ledger's directory, if it has one.
+    ledger: Option<PathBuf>,
 }
 
 impl Vitals {
-    pub(super) fn new(ledger: PathBuf) -> Self {
+    pub(super) fn new(ledger: Option<PathBuf>) -> Self {
         Self { ledger }
     }
 
     /// Sets the gauges to what is now.
     pub(super) fn tell(&self) {
-        if let Ok(disk) = rustix::fs::statvfs(&self.ledger) {
+        if let Some(Ok(disk)) = self.ledger.as_ref().map(rustix::fs::statvfs) {
             set(names::LEDGER_DISK_FREE, disk.f_bavail.saturating_mul(disk.f_frsize));
         }
         set(names::PROCESS_MAX_FDS, getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX));

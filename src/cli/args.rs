@@ -128,7 +128,7 @@ impl Settings {
 pub(super) struct Serve {
     #[command(flatten)]
     pub(super) settings: Settings,
-    /// What this process does. Only `all` works with the embedded ledger.
+    /// What this process does. `gateway` and `drain` need a ledger that processes share: [ledger] engine = "redis".
     #[arg(long, value_enum, default_value_t = Role::All)]
     pub(super) role: Role,
 }

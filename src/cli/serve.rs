@@ -10,17 +10,22 @@ use super::output;
 use crate::app;
 use crate::app::StartKind;
 use crate::app::Started;
+use crate::config::Engine;
 
 pub(super) fn run(serve: Serve) -> Outcome {
     let inputs = check::inputs(serve.settings);
-    let first_run = inputs.file.is_none();
     let settings = check::settings(&inputs)?;
-    if serve.role != Role::All {
+    let role = match serve.role {
+        Role::Gateway => app::Role::Gateway,
+        Role::Drain => app::Role::Drain,
+        Role::All => app::Role::All,
+    };
+    if role != app::Role::All && settings.ledger.engine == Engine::Embedded {
         let message = "--role gateway and --role drain share their ledger with other processes, which the \
-                       embedded ledger cannot: use --role all";
+                       embedded ledger cannot: use --role all, or [ledger] engine = \"redis\"";
         return Err(Failure::new(Exit::Config, message));
     }
-    app::serve(settings, inputs, first_run, |started| {
+    app::serve(settings, inputs, role, |started| {
         // Whoever started it may not read what it prints; it serves all the same.
         let _ = output::data(announcement(started).as_bytes());
     })
@@ -40,8 +45,16 @@ pub(super) fn failure(error: app::StartError) -> Failure {
 
 /// Where it is, and, on a first run, what to try.
 fn announcement(started: Started) -> String {
-    let (public, admin) = (reachable(started.public), reachable(started.admin));
-    let mut text = format!("orders  http://{public}\nadmin   http://{admin}\n");
+    let admin = format!("admin   http://{}\n", reachable(started.admin));
+    let Some(public) = started.public.map(reachable) else {
+        return format!("{admin}drain   carries orders to the store; buyers come in elsewhere\n");
+    };
+    let mut text = format!("orders  http://{public}\n{admin}");
+    if !started.role.drains() {
+        text.push_str(
+            "gateway takes orders; processes with --role drain carry them to the store\n",
+        );
+    }
     if started.demo {
         text.push_str(&format!(
             "\nThe sale `demo` is open. Buy one (another buyer each time), and follow the ticket of the answer:\n\n  \

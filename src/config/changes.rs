@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -62,14 +63,24 @@ pub struct SettingChange {
     pub restart: bool,
 }
 
+/// Every key that has a value, with secrets, which `Debug` does not show.
+#[derive(Clone)]
+pub(super) struct Written(BTreeMap<String, String>);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// Every key that has a value. Units are written in one way, so that `60s` and `1m` are the same.
-pub(super) fn written(said: &Said) -> BTreeMap<String, String> {
+pub(super) fn written(said: &Said) -> Written {
     let mut written = BTreeMap::new();
     // What was read from TOML can be written as TOML.
     if let Ok(value) = toml::Value::try_from(said) {
         flatten("", value, &mut written);
     }
-    written
+    Written(written)
 }
 
 fn flatten(path: &str, value: toml::Value, into: &mut BTreeMap<String, String>) {
@@ -89,11 +100,11 @@ fn flatten(path: &str, value: toml::Value, into: &mut BTreeMap<String, String>) 
 /// What differs, in the order of the keys: values, then files whose content does, then sales.
 #[must_use]
 pub fn changes(old: &Settings, new: &Settings) -> Vec<SettingChange> {
-    let keys: BTreeSet<&String> = old.written.keys().chain(new.written.keys()).collect();
-    let differs = keys.into_iter().filter(|key| old.written.get(*key) != new.written.get(*key));
-    let mut changes: Vec<SettingChange> = differs
-        .map(|key| change(key, old.written.get(key).cloned(), new.written.get(key).cloned()))
-        .collect();
+    let (Written(was), Written(is)) = (&old.written, &new.written);
+    let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let differs = keys.into_iter().filter(|key| was.get(*key) != is.get(*key));
+    let mut changes: Vec<SettingChange> =
+        differs.map(|key| change(key, was.get(key).cloned(), is.get(key).cloned())).collect();
     for (key, differs) in files(old, new) {
         if differs && !changes.iter().any(|change| change.key == key) {
             let content = |word: &str| Some(format!("{word} content"));
@@ -109,9 +120,7 @@ pub fn changes(old: &Settings, new: &Settings) -> Vec<SettingChange> {
 }
 
 fn change(key: &str, old: Option<String>, new: Option<String>) -> SettingChange {
-    let shown = |value: Option<String>| {
-        value.map(|value| if source::is_secret(key) { "\"***\"".to_owned() } else { value })
-    };
+    let shown = |value: Option<String>| value.map(|value| source::shown(key, value));
     SettingChange { key: key.to_owned(), old: shown(old), new: shown(new), restart: !is_live(key) }
 }
 

@@ -45,10 +45,7 @@ pub(super) fn values(reading: &Reading<'_>, source: &Source) -> Vec<EffectiveVal
                 Some(Origin::Variable(name)) => (written(reading, &key), format!("env {name}")),
                 Some(Origin::Flag(flag)) => (written(reading, &key), format!("flag {flag}")),
             };
-            let value = match value {
-                Some(_) if source::is_secret(&key) => Some("\"***\"".to_owned()),
-                other => other,
-            };
+            let value = value.map(|value| source::shown(&key, value));
             EffectiveValue { key, value, origin }
         })
         .collect()

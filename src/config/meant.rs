@@ -1,12 +1,12 @@
 //! The second stage: what is meant. Relations between keys are checked here, and only this type is seen by
 //! the rest of the program.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
 use super::changes;
+use super::changes::Written;
 use super::finding::At;
 use super::finding::Finding;
 use super::finding::Findings;
@@ -14,6 +14,7 @@ use super::log::Log;
 use super::read::Reading;
 use super::read::at;
 use super::rules;
+use super::said::Engine;
 use super::said::Ledger;
 use super::said::Retention;
 use super::said::Said;
@@ -32,7 +33,9 @@ use crate::http::config::Public;
 use crate::http::config::Queue;
 use crate::identity;
 use crate::identity::Algorithm;
+use crate::ledger::redis;
 use crate::order::TicketKey;
+use crate::units::Span;
 
 /// Settings that were checked whole.
 #[derive(Clone, Debug)]
@@ -66,7 +69,7 @@ pub struct Settings {
     /// Sales that the ledger shall have.
     pub sales: Vec<ConfiguredSale>,
     /// Every key that has a value, in one form whichever way it was written: what a reload compares.
-    pub(super) written: BTreeMap<String, String>,
+    pub(super) written: Written,
 }
 
 /// Checks what single keys cannot know.
@@ -85,7 +88,11 @@ pub(super) fn check(
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
+    for found in said.ledger.redis.check() {
+        relations.broken(&found.keys, &found.text);
+    }
     relations.ports(said.public.listen, said.admin.listen);
+    relations.ledger(&said);
     let admin_access = relations.admin_access(&said.admin);
     let identity = relations.identity(&said.identity);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
@@ -137,6 +144,42 @@ impl Relations<'_, '_, '_> {
                 "public.listen ({public}) and admin.listen ({admin}) are the same port: give each its own"
             );
             self.broken(&["admin.listen", "public.listen"], &message);
+        }
+    }
+
+    /// What the engine that was chosen needs, and what is said of the other one.
+    fn ledger(&mut self, said: &Said) {
+        let Ledger { embedded, redis, .. } = &said.ledger;
+        let (engine, other, silent) = match said.ledger.engine {
+            Engine::Embedded => ("embedded", "ledger.redis", *redis == Default::default()),
+            Engine::Redis => ("redis", "ledger.embedded", *embedded == Default::default()),
+        };
+        let below = format!("{other}.");
+        let unused = self.reading.given.keys().find(|key| key.starts_with(&below)).cloned();
+        if let Some(key) = unused.filter(|_| !silent) {
+            let message = format!("[{other}] has no effect with ledger.engine = \"{engine}\"");
+            self.findings.add(Finding::warning(self.at(&key), message));
+        }
+        if said.ledger.engine == Engine::Redis {
+            self.redis(&said.ledger.redis, said.public.order_deadline);
+        }
+    }
+
+    /// Files of `[ledger.redis]`, and time to ask again.
+    fn redis(&mut self, redis: &redis::Config, deadline: Span) {
+        for found in redis.check_files() {
+            self.broken(&found.keys, &found.text);
+        }
+        if let Some(file) = &redis.password_file {
+            self.private("ledger.redis.password_file", file);
+        }
+        if redis.timeout >= deadline {
+            let message = format!(
+                "public.order_deadline ({deadline}) leaves no time to ask again after ledger.redis.timeout ({}): \
+                 a lost answer is told as `in_doubt` at once",
+                redis.timeout
+            );
+            self.findings.add(Finding::warning(self.at("ledger.redis.timeout"), message));
         }
     }
 

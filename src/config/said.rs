@@ -13,6 +13,7 @@ use crate::http::config::Public;
 use crate::http::config::Queue;
 use crate::identity;
 use crate::ledger::embedded;
+use crate::ledger::redis;
 use crate::store::simulated;
 use crate::units::Span;
 
@@ -50,6 +51,8 @@ pub struct Ledger {
     pub engine: Engine,
     /// The embedded one.
     pub embedded: embedded::Config,
+    /// Redis.
+    pub redis: redis::Config,
 }
 
 /// The engines of the ledger.
@@ -59,6 +62,8 @@ pub enum Engine {
     /// A journal in a directory; no server.
     #[default]
     Embedded,
+    /// A Redis server, which any number of processes share.
+    Redis,
 }
 
 /// `[store]`.

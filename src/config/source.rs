@@ -5,6 +5,8 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::ledger::redis::Address;
+
 /// The largest settings file that is read; a larger one is some other file.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -100,10 +102,15 @@ impl Source {
     }
 }
 
+/// A line up to the first value that may be a secret; in an inline table that need not be the first value.
 fn masked(line: &str) -> String {
-    match line.split_once('=') {
-        Some((key, _)) if is_secret(key.trim()) => format!("{key}= ***"),
-        _ => line.to_owned(),
+    let after_secret = |(at, _): &(usize, &str)| {
+        let key = line.get(..*at).unwrap_or_default().trim_end();
+        is_secret(key.rsplit(['{', ',', ' ', '\t']).next().unwrap_or_default())
+    };
+    match line.match_indices('=').find(after_secret) {
+        Some((at, _)) => format!("{}= ***", line.get(..at).unwrap_or_default()),
+        None => line.to_owned(),
     }
 }
 
@@ -111,6 +118,19 @@ fn masked(line: &str) -> String {
 pub(super) fn is_secret(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key);
     SECRET_KEYS.contains(&last.trim_matches(['"', '\'']))
+}
+
+/// A value, as TOML, as far as it may be shown.
+pub(super) fn shown(key: &str, value: String) -> String {
+    if !is_secret(key) {
+        return value;
+    }
+    let address =
+        (key == "ledger.redis.url").then(|| Address::parse(value.trim_matches(['"', '\''])));
+    match address {
+        Some(Ok(address)) => format!("\"{}\"", address.url()),
+        _ => "\"***\"".to_owned(),
+    }
 }
 
 impl fmt::Display for Place {

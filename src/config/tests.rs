@@ -1,4 +1,5 @@
 mod changes;
+mod redis;
 
 use std::path::PathBuf;
 
@@ -250,13 +251,12 @@ fn the_manuals_examples_are_right() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let text = "[public.limits]\nconnections_per_address = 5\n\
-                [ledger]\nengine = \"redis\"\n[ledger.redis]\nurl = \"redis://:p@h\"\n\
                 [drain]\nadaptive = true\nfloor = \"1/s\"\n[store]\nkind = \"mysql\"\n[store.http]\n\
                 url = \"http://a\"\n";
     let loaded = load_text(text);
     let found = placed(&loaded);
     let lines: Vec<usize> = found.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, [4, 5, 8, 9, 11, 12], "{found:#?}");
+    assert_eq!(lines, [4, 5, 7, 8], "{found:#?}");
     assert!(found.iter().all(|(.., message)| message.contains("not built yet")), "{found:#?}");
     let set =
         load_all("", &[("FOREBAY_DRAIN__ADAPTIVE", "true"), ("FOREBAY_STORE__KIND", "http")], &[]);

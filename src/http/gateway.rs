@@ -35,7 +35,7 @@ use crate::identity::{Identity, Means};
 use crate::ledger::{Fault, SharedLedger};
 use crate::order::Keyring;
 use crate::tasks::{CheckStatus, Readiness, Stop};
-use crate::watch::{QueueBound, Watch};
+use crate::watch::{QueueBound, SaleView, Watch};
 
 /// What `OPTIONS *` tells: every method that some resource has.
 const ALL_METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
@@ -192,6 +192,23 @@ impl Gateway {
 
     pub(super) fn paused(&self) -> Problem {
         Problem::Paused { retry_after: self.spread(5) }
+    }
+
+    /// Nothing, or that what is not known here may well be in the ledger, which was not read yet.
+    pub(super) fn knows(&self) -> Result<(), Problem> {
+        match self.parts.watch.unread() {
+            None => Ok(()),
+            Some(fault) => Err(self.ledger_unavailable(&fault)),
+        }
+    }
+
+    /// The sale of that name, purged ones too.
+    pub(super) fn sale_named(&self, name: &str) -> Result<Arc<SaleView>, Problem> {
+        if let Some(sale) = self.parts.watch.sale(name) {
+            return Ok(sale);
+        }
+        self.knows()?;
+        Err(Problem::UnknownSale)
     }
 
     /// What a buyer is told when the ledger has taken nothing.
@@ -379,7 +396,7 @@ impl Caller {
         arrival: &Arrival,
     ) -> Result<Answer, Problem> {
         match path {
-            Path::Sales => Ok(self.sales(head)),
+            Path::Sales => self.sales(head),
             Path::Sale(name) => self.sale(name, head),
             Path::Ticket(ticket) => self.ticket(ticket, head).await,
             Path::Events(ticket) => Box::pin(self.events(ticket, head, arrival)).await,

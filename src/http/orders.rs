@@ -92,7 +92,7 @@ impl Caller {
             return Err(if malformed { MALFORMED } else { problem });
         }
         let buyer = self.buyer(head).await?;
-        let sale = parts.watch.sale(sale_name(head.uri.path())).ok_or(Problem::UnknownSale)?;
+        let sale = self.gateway.sale_named(sale_name(head.uri.path()))?;
         if sale.terms().doc.purged {
             return Err(Problem::UnknownSale);
         }

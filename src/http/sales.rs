@@ -71,7 +71,8 @@ impl Pages {
 
 impl Caller {
     /// `GET /v1/sales`.
-    pub(super) fn sales(&self, head: &Parts) -> Answer {
+    pub(super) fn sales(&self, head: &Parts) -> Result<Answer, Problem> {
+        self.gateway.knows()?;
         let parts = &self.gateway.parts;
         let now = parts.clock.wall();
         let make = || {
@@ -81,14 +82,16 @@ impl Caller {
                 living.map(|sale| document(sale, now)).collect();
             serde_json::json!({ "sales": documents }).to_string().into_bytes()
         };
-        page(&self.gateway.pages.get("", parts.clock.monotonic(), make), head)
+        Ok(page(&self.gateway.pages.get("", parts.clock.monotonic(), make), head))
     }
 
     /// `GET /v1/sales/{sale}`.
     pub(super) fn sale(&self, name: &str, head: &Parts) -> Result<Answer, Problem> {
         let parts = &self.gateway.parts;
-        let sale = parts.watch.sale(name).filter(|sale| !sale.terms().doc.purged);
-        let sale = sale.ok_or(Problem::UnknownSale)?;
+        let sale = self.gateway.sale_named(name)?;
+        if sale.terms().doc.purged {
+            return Err(Problem::UnknownSale);
+        }
         let make = || document(&sale, parts.clock.wall()).to_string().into_bytes();
         Ok(page(&self.gateway.pages.get(name, parts.clock.monotonic(), make), head))
     }

@@ -9,4 +9,5 @@ mod retry;
 mod rig;
 mod streams;
 mod takeover;
+mod unread;
 mod waits;

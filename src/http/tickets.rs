@@ -89,6 +89,8 @@ impl Caller {
         buyer: Option<Buyer>,
     ) -> Result<Known<'a>, Problem> {
         let parts = &self.gateway.parts;
+        // The key of a good ticket may come with the ledger.
+        self.gateway.knows()?;
         let ticket = parts.keyring.open(text).ok_or(Problem::UnknownTicket)?;
         let sale = parts.watch.sale_by_no(ticket.sale_no).ok_or(Problem::UnknownTicket)?;
         if let Some(buyer) = buyer

@@ -4,7 +4,9 @@
 //! accepts, any other polls, claims and settles. Every call bears the run id of the server that it is sent to; a
 //! server that is another than the one whose epoch is in force does nothing (`FENCED`) until the epoch is its own.
 
+mod address;
 mod change;
+mod client;
 mod config;
 mod core;
 mod docs;
@@ -26,6 +28,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Durability};
-pub use engine::{OpenError, Redis};
+pub use address::{Address, BadAddress};
+pub use client::{BadClient, client, reach};
+pub use config::{BadSetting, Config, Durability};
+pub use engine::Redis;
 pub use server::Trouble;

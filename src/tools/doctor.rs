@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::clock::SharedClock;
 use crate::config::At;
+use crate::config::Engine;
 use crate::config::Loaded;
 use crate::config::Settings;
 use crate::config::Severity;
@@ -100,7 +101,9 @@ fn with(settings: &Settings, clock: &SharedClock, checks: &mut Vec<Examined>) {
     let (ledger, at_work) = data::ledger(settings);
     checks.extend(neighbours::ports(settings, at_work));
     checks.extend(disk::directories(settings));
-    checks.push(disk::syncs(settings, clock, at_work));
+    if settings.ledger.engine == Engine::Embedded {
+        checks.push(disk::syncs(settings, clock, at_work));
+    }
     checks.extend(ledger);
     checks.push(data::store(settings));
     checks.extend(neighbours::shop(settings));

@@ -43,7 +43,8 @@ async fn bench(stock: u64) -> Bench {
     ring.add(TicketKey { id: 1, secret: [1; KEY_BYTES] }).unwrap();
     let bound = QueueBound { max_wait: Duration::from_secs(60), capacity: 1_000, memory: 1 << 20 };
     let shared = Arc::<crate::clock::ManualClock>::clone(&clock);
-    let (watch, follower) = Watch::load(Arc::clone(&ledger), ring, shared, bound).await.unwrap();
+    let (watch, mut follower) = Watch::new(Arc::clone(&ledger), ring, shared, bound);
+    follower.load().await.unwrap();
     Bench { ledger, watch, follower, clock }
 }
 

@@ -39,6 +39,18 @@ fn what_differs_is_told_by_its_meaning_and_secrets_are_not_shown() {
     let (told, restart) = differs(&forward("secret-1"), &forward("secret-2"));
     assert_eq!(told, ["identity.url: \"***\" > \"***\""]);
     assert!(restart.is_empty());
+    let redis = |rest| format!("[ledger]\nengine = \"redis\"\n[ledger.redis]\n{rest}\n");
+    let (told, restart) = differs(
+        &redis("url = \"redis://:hunter2@a\"\nprefix = \"eu\""),
+        &redis("url = \"redis://:hunter3@a\"\nprefix = \"us\"\ntimeout = \"1s\""),
+    );
+    let expected = [
+        "ledger.redis.prefix: \"eu\" > \"us\"",
+        "ledger.redis.timeout: \"500ms\" > \"1s\"",
+        "ledger.redis.url: \"redis://:***@a:6379\" > \"redis://:***@a:6379\"",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(restart, ["ledger.redis.prefix", "ledger.redis.timeout", "ledger.redis.url"]);
     let sale =
         |stock| format!("[[sale]]\nname = \"a\"\nitems = [{{ sku = \"b\", stock = {stock} }}]\n");
     let (told, restart) = differs(&sale(1), &sale(2));

@@ -52,10 +52,7 @@ impl Admin {
         let name: SaleName = sale.parse().map_err(|bad| Problem::malformed(format!("{bad}")))?;
         let terms: Terms = body::parse(given)?;
         check_built(&terms)?;
-        let key_id =
-            self.parts.keyring.newest().ok_or_else(|| {
-                Problem::new("key_missing", "there is no ticket key yet: ask again")
-            })?;
+        let key_id = self.newest_key()?;
         let numbers = (self.parts.numbers)();
         let change = Change::PutSale { name, terms, numbers, key_id, only_new: false };
         self.change_sale(change).await

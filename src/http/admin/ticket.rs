@@ -10,7 +10,7 @@ use super::documents::{Order, TicketTimeline, Tickets};
 use super::export::{Export, PAGE};
 use super::query::Query;
 use super::reply::{Problem, Reply, json, streamed};
-use crate::ledger::SaleDoc;
+use crate::ledger::{Fault, SaleDoc};
 use crate::order::{SaleSeal, Ticket};
 
 /// Orders on a page of JSON, when the query does not say how many.
@@ -44,7 +44,21 @@ impl Admin {
 
     /// What a ticket in a path says. Every text that is not a ticket of this deployment is the same 404.
     pub(super) fn opened(&self, ticket: &str) -> Result<Ticket, Problem> {
-        self.parts.keyring.open(ticket).ok_or_else(unknown_ticket)
+        match self.parts.keyring.open(ticket) {
+            Some(opened) => Ok(opened),
+            None => {
+                self.newest_key()?;
+                Err(unknown_ticket())
+            }
+        }
+    }
+
+    /// The key for new sales. The ledger's own comes with the first answer of the ledger.
+    pub(super) fn newest_key(&self) -> Result<u8, Problem> {
+        self.parts.keyring.newest().ok_or_else(|| match self.parts.ledger.trouble() {
+            Some(trouble) => Fault::unavailable(&trouble).into(),
+            None => Problem::new("key_missing", "there is no ticket key yet: ask again"),
+        })
     }
 
     pub(super) async fn ticket(&self, ticket: &str) -> Result<Reply, Problem> {

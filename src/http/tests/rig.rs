@@ -52,6 +52,15 @@ impl Rig {
 
     /// A gateway whose drain makes ten attempts a second.
     pub(super) async fn with(settings: impl FnOnce(&mut Public)) -> Self {
+        Self::made(settings, true).await
+    }
+
+    /// A gateway that has not read its ledger yet.
+    pub(super) async fn unread() -> Self {
+        Self::made(|_| {}, false).await
+    }
+
+    async fn made(settings: impl FnOnce(&mut Public), loaded: bool) -> Self {
         let engine = Volatile::new();
         let (ledger, clock) = (Counted::over(engine.ledger()), engine.clock());
         let terms = Terms {
@@ -73,10 +82,11 @@ impl Rig {
         keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
         let bound = QueueBound { max_wait: HOUR, capacity: 10_000, memory: 1 << 30 };
         let (shared, time): (SharedLedger, Arc<dyn Clock>) = (ledger.clone(), clock.clone());
-        let (watch, follower) =
-            Watch::load(Arc::clone(&shared), keyring.clone(), Arc::clone(&time), bound)
-                .await
-                .unwrap();
+        let (watch, mut follower) =
+            Watch::new(Arc::clone(&shared), keyring.clone(), Arc::clone(&time), bound);
+        if loaded {
+            follower.load().await.unwrap();
+        }
         let mut config = Public::default();
         settings(&mut config);
         let (handle, stop) = tasks::stop();
@@ -147,6 +157,11 @@ impl Rig {
         let (status, document) = self.get(&format!("/v1/tickets/{ticket}")).await;
         assert_eq!(status, 200, "{document}");
         document
+    }
+
+    /// Reads the ledger for the first time.
+    pub(super) async fn load(&mut self) {
+        self.follower.load().await.unwrap();
     }
 
     /// Reads the tail to its end.

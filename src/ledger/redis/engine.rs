@@ -4,20 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 
+use super::client::{BadClient, client};
 use super::config::Config;
 use super::core::Core;
-use super::link::Means;
+use super::link::{Means, Opening};
 use super::{follow, keeper, library};
 use crate::clock::SharedClock;
 use crate::order::Keyring;
-
-/// What no connection can be made with.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The address of the server.
-    #[error("[ledger.redis] url: {0}")]
-    Address(String),
-}
 
 /// The ledger in Redis.
 #[derive(Debug)]
@@ -38,9 +31,12 @@ impl Redis {
         config: &Config,
         clock: &SharedClock,
         keyring: &Keyring,
-    ) -> Result<Arc<Self>, OpenError> {
+    ) -> Result<Arc<Self>, BadClient> {
+        // What is wrong with the settings is told now; files that they name may be mended until they are needed.
+        client(config)?;
+        let settings = config.clone();
         let means = Means {
-            client: client(config)?,
+            open: Opening(Box::new(move || client(&settings))),
             library: &library::SHIPPED,
             durability: config.durability,
             replicas: config.replicas,
@@ -70,16 +66,13 @@ impl Redis {
     }
 
     /// Ends the tasks and the connections.
-    pub fn close(&self) {
+    pub async fn close(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.into_iter().for_each(|task| task.abort());
+        for task in tasks {
+            task.abort();
+            // Aborted, or ended by a panic that was printed.
+            let _ = task.await;
+        }
         self.core.stop();
     }
-}
-
-pub(super) fn client(config: &Config) -> Result<redis::Client, OpenError> {
-    let bad = |error: redis::RedisError| OpenError::Address(error.to_string());
-    let info = redis::IntoConnectionInfo::into_connection_info(config.url.as_str()).map_err(bad)?;
-    let info = info.set_tcp_settings(redis::io::tcp::TcpSettings::default().set_nodelay(true));
-    redis::Client::open(info).map_err(bad)
 }

@@ -1,6 +1,7 @@
 //! One connection to the server, made again whenever it breaks. Reconnection is our own: a call is never sent
 //! twice by a library, because only the caller knows with which keys it may be asked again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use super::client::BadClient;
 use super::config::Durability;
 use super::faults;
 use super::library::Library;
@@ -21,7 +23,7 @@ use crate::metrics::REDIS_RECONNECTS;
 /// What every connection of an engine is made with.
 #[derive(Debug)]
 pub(super) struct Means {
-    pub(super) client: redis::Client,
+    pub(super) open: Opening,
     pub(super) library: &'static Library,
     pub(super) durability: Durability,
     pub(super) replicas: u8,
@@ -29,6 +31,17 @@ pub(super) struct Means {
     /// For tests: the time that functions go by, and which life of the server they are in.
     #[cfg(test)]
     pub(super) pretended: Option<(Arc<crate::clock::ManualClock>, u32)>,
+}
+
+/// Makes the client of one connection: the password's file is read again each time.
+pub(super) struct Opening(
+    pub(super) Box<dyn Fn() -> Result<redis::Client, BadClient> + Send + Sync>,
+);
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").finish_non_exhaustive()
+    }
 }
 
 /// Pauses between attempts to connect: doubled up to the last, and spread by up to a half.
@@ -127,10 +140,11 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Live, Trouble> {
-        let Means { client, library, durability, timeout, .. } = &*self.means;
+        let Means { open, library, durability, timeout, .. } = &*self.means;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(*timeout))
             .set_response_timeout(None);
+        let client = (open.0)().map_err(|error| Trouble::Away(error.to_string()))?;
         let connecting = async {
             let connection = client.get_multiplexed_async_connection_with_config(&config).await;
             let mut connection = connection.map_err(|error| Trouble::Away(error.to_string()))?;

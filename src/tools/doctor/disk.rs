@@ -10,6 +10,7 @@ use rustix::fs::{StatVfs, statfs, statvfs};
 
 use super::Examined;
 use crate::clock::SharedClock;
+use crate::config::Engine;
 use crate::config::Settings;
 use crate::ledger::embedded::Durability;
 use crate::units::Size;
@@ -40,12 +41,15 @@ pub(super) fn directories(settings: &Settings) -> Vec<Examined> {
     let ledger = &settings.ledger.embedded;
     let journal = 4 * ledger.segment_size.0 + 2 * ledger.snapshot_after.0;
     let full = settings.queue.memory.0;
-    let mut found = directory(
-        "ledger directory",
-        "[ledger.embedded] directory",
-        &ledger.directory,
-        Space { least: journal, full: journal.saturating_add(full) },
-    );
+    let mut found = match settings.ledger.engine {
+        Engine::Embedded => directory(
+            "ledger directory",
+            "[ledger.embedded] directory",
+            &ledger.directory,
+            Space { least: journal, full: journal.saturating_add(full) },
+        ),
+        Engine::Redis => Vec::new(),
+    };
     found.extend(directory(
         "store directory",
         "[store.simulated] directory",

@@ -12,7 +12,7 @@ use crate::clock::{ManualClock, SystemClock, Timestamp};
 use crate::ledger::SharedLedger;
 use crate::ledger::redis::library::Library;
 use crate::ledger::redis::link::Means;
-use crate::ledger::redis::{Config, Redis, engine, library};
+use crate::ledger::redis::{Config, Redis, library};
 use crate::ledger::suite::{Engine, check, scale, steps};
 use crate::order::Keyring;
 use crate::units::Span;
@@ -43,14 +43,13 @@ impl<'a> OnRedis<'a> {
 
     fn open(&mut self) {
         let config = Config {
-            url: self.server.url(),
             prefix: self.prefix.clone(),
             recover_hold: Span(Duration::ZERO),
             timeout: Span(Duration::from_secs(20)),
             ..Config::default()
         };
         let means = Means {
-            client: engine::client(&config).unwrap(),
+            open: self.server.opening(),
             library: self.library,
             durability: config.durability,
             replicas: config.replicas,
@@ -73,7 +72,7 @@ impl Engine for OnRedis<'_> {
     /// The process ends and another begins; `lossy` is a server that was replaced.
     fn restart(&mut self, lossy: bool) -> bool {
         if let Some(ledger) = self.ledger.take() {
-            ledger.close();
+            self.runtime.block_on(ledger.close());
         }
         self.life += u32::from(lossy);
         self.open();

@@ -1,10 +1,11 @@
 //! A server of our own for a test, on a socket in its own directory.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::ledger::redis::link::Opening;
 
 /// Ends with its handle.
 pub(super) struct Server {
@@ -33,13 +34,10 @@ impl Server {
         Self { child, directory }
     }
 
-    fn socket(&self) -> PathBuf {
-        self.directory.path().join("redis.sock")
-    }
-
-    /// Where it is found.
-    pub(super) fn url(&self) -> String {
-        format!("redis+unix://{}", self.socket().display())
+    /// How connections to it are made.
+    pub(super) fn opening(&self) -> Opening {
+        let url = format!("redis+unix://{}", self.directory.path().join("redis.sock").display());
+        Opening(Box::new(move || Ok(redis::Client::open(url.as_str()).unwrap())))
     }
 }
 
