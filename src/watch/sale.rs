@@ -12,7 +12,7 @@ use super::meters::Admissions;
 use super::queue::{Queue, Standing};
 use crate::admission::{Bucket, Limit, Limited};
 use crate::clock::{SharedClock, Timestamp};
-use crate::ledger::{Level, SaleDoc, SaleSnapshot};
+use crate::ledger::{EpochSpan, Level, SaleDoc, SaleSnapshot};
 use crate::order::{Keyring, Place, SaleSeal, State};
 use crate::sale::{Intake, Phase, SaleName, SaleNo};
 
@@ -153,7 +153,9 @@ impl SaleView {
     /// A sale that the tail tells of for the first time.
     pub(super) fn made(doc: &SaleDoc, keyring: &Keyring, clock: &SharedClock) -> Option<Self> {
         let latches = doc.census.items.iter().map(|item| AtomicU64::new(first_latch(item)));
-        Self::new(doc.clone(), latches.collect(), Queue::default(), keyring, clock)
+        // An order may be accepted here before the tail tells of it: its position counts from the first place.
+        let spans = vec![EpochSpan { epoch: doc.census.epoch, first_index: 0 }];
+        Self::new(doc.clone(), latches.collect(), Queue::of(spans, Vec::new()), keyring, clock)
     }
 
     fn new(
