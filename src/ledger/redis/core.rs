@@ -201,7 +201,7 @@ impl Core {
 
     /// Keeps what records leave out.
     pub(super) fn learn(&self, doc: &SaleDoc) -> Arc<Known> {
-        let known = Arc::new(docs::known(doc));
+        let known = Arc::new(docs::known(doc, &self.keyring));
         self.known.insert(doc.sale_no, Arc::clone(&known));
         known
     }
@@ -218,7 +218,8 @@ impl Core {
         stale: bool,
     ) -> Result<Option<Arc<Known>>, Fault> {
         let known = self.known.get(&sale_no).map(|known| Arc::clone(&known));
-        if let (Some(known), false) = (known, stale) {
+        // A sale whose key came later is looked at again.
+        if let (Some(known), false) = (known.filter(|known| known.seal.is_some()), stale) {
             return Ok(Some(known));
         }
         Ok(self.sale(sale_no).await?.map(|doc| self.learn(&doc)))

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::ledger::{
     Census, DrainDoc, DrainOrigin, EpochSpan, Fault, ItemCensus, Level, PaceEra, SaleDoc,
 };
-use crate::order::State;
+use crate::order::{Keyring, State};
 use crate::sale::{ItemTerms, Rate, Terms};
 
 /// Fields of a hash.
@@ -225,13 +225,13 @@ fn era(text: &str) -> Result<PaceEra, Fault> {
 }
 
 /// What records of the sale leave out.
-pub(super) fn known(doc: &SaleDoc) -> Known {
+pub(super) fn known(doc: &SaleDoc, keyring: &Keyring) -> Known {
     Known {
         sale_no: doc.sale_no,
         name: doc.name.clone(),
         made_at: doc.made_at,
-        key_id: doc.key_id,
         skus: doc.census.items.iter().map(|item| item.sku.clone()).collect(),
         drain_rate: doc.terms.drain_rate,
+        seal: keyring.seal(doc.key_id, doc.sale_no, doc.made_at),
     }
 }

@@ -108,6 +108,8 @@ impl Entry {
             let bytes = reply::bytes(value)?;
             match reply::bytes(field)? {
                 b"a" => events.push(admitted(sale_no, bytes)?),
+                b"c" => events.push(all_moved(sale_no, bytes, State::Placing)?),
+                b"p" => events.push(all_moved(sale_no, bytes, State::Placed)?),
                 b"m" => events.push(moved(sale_no, bytes)?),
                 b"l" => levels(sale_no, bytes, &mut events)?,
                 b"s" => {
@@ -131,6 +133,15 @@ fn admitted(sale_no: SaleNo, bytes: &[u8]) -> Result<TailEvent, Fault> {
         buyers.push(from.number(8)?);
     }
     Ok(TailEvent::Admitted { sale_no, first, buyers })
+}
+
+/// Places of orders that all went to one state.
+fn all_moved(sale_no: SaleNo, bytes: &[u8], state: State) -> Result<TailEvent, Fault> {
+    let (mut from, mut orders) = (Cut(bytes), Vec::with_capacity(bytes.len() / 8));
+    while !from.is_empty() {
+        orders.push((read_place(&mut from)?, state));
+    }
+    Ok(TailEvent::Moved { sale_no, orders })
 }
 
 /// Places and states.

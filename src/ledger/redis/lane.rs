@@ -144,7 +144,8 @@ impl Lane {
             let bound = orders.last().map_or(Bound { orders: 0, bytes: 0 }, |order| order.bound);
             command.arg(bound.orders).arg(bound.bytes.min(1 << 53));
             for order in orders {
-                record::write_reserve(&mut buffer, order);
+                record::write_order(&mut buffer, order);
+                command.arg(&record::key_bytes(order)).arg(order.buyer.as_str());
                 command.arg(buffer.as_slice());
             }
             command

@@ -1,15 +1,16 @@
 //! Records as the function library keeps them (`library/book.lua`), written and read.
 //!
 //! A place is epoch (2 bytes) and sequence (6). An order in `q`: time of acceptance 8, then what the gateway wrote:
-//! buyer's hash 8, number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload.
+//! number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload. The buyer's hash is not kept:
+//! the sale's seal gives it again.
 
 use bytes::Bytes;
 
 use super::reply::{Cut, strange};
 use crate::clock::Timestamp;
 use crate::ledger::{AttemptNote, ClaimedOrder, Fault, OrderDoc, Reserve, Timeline};
-use crate::order::{Buyer, Line, Place, State};
-use crate::sale::{SaleName, SaleNo, Sku};
+use crate::order::{Buyer, Line, Place, SaleSeal, State};
+use crate::sale::{Rate, SaleName, SaleNo, Sku};
 
 /// What records leave out because it is the same for all orders of the sale.
 #[derive(Clone, Debug)]
@@ -17,10 +18,11 @@ pub(super) struct Known {
     pub(super) sale_no: SaleNo,
     pub(super) name: SaleName,
     pub(super) made_at: Timestamp,
-    pub(super) key_id: u8,
     pub(super) skus: Vec<Sku>,
     /// The sale's cap at the drain.
-    pub(super) drain_rate: Option<crate::sale::Rate>,
+    pub(super) drain_rate: Option<Rate>,
+    /// `None` while its ticket key is not in the keyring: its orders cannot be read.
+    pub(super) seal: Option<SaleSeal>,
 }
 
 pub(super) fn write_place(out: &mut Vec<u8>, place: Place) {
@@ -39,12 +41,18 @@ pub(super) fn read_place(from: &mut Cut<'_>) -> Result<Place, Fault> {
     Ok(Place { epoch, sequence: from.number(6)? })
 }
 
-/// An order call: key 8, body 8, and the order as it will be kept.
-pub(super) fn write_reserve(out: &mut Vec<u8>, order: &Reserve) {
+/// Key 8, body 8 and buyer's hash 8 of an order call.
+pub(super) fn key_bytes(order: &Reserve) -> [u8; 24] {
+    let mut out = [0; 24];
+    out[..8].copy_from_slice(&order.key.to_be_bytes());
+    out[8..16].copy_from_slice(&order.fingerprint.to_be_bytes());
+    out[16..].copy_from_slice(&order.buyer_hash.to_be_bytes());
+    out
+}
+
+/// An order as it will be kept, without its time.
+pub(super) fn write_order(out: &mut Vec<u8>, order: &Reserve) {
     out.clear();
-    out.extend_from_slice(&order.key.to_be_bytes());
-    out.extend_from_slice(&order.fingerprint.to_be_bytes());
-    out.extend_from_slice(&order.buyer_hash.to_be_bytes());
     let lines = order.lines.as_slice();
     out.push(u8::try_from(lines.len()).expect("an order has at most 8 lines"));
     for line in lines {
@@ -79,7 +87,9 @@ impl From<Fault> for Unread {
 }
 
 fn read_ordered(from: &mut Cut<'_>, known: &Known) -> Result<Ordered, Unread> {
-    let buyer_hash = from.number(8)?;
+    let seal = known.seal.as_ref();
+    let no_key = || Fault::unavailable("the sale's ticket key is not here");
+    let seal = seal.ok_or_else(no_key)?;
     let mut lines = Vec::new();
     for _ in 0..from.byte()? {
         let item = usize::try_from(from.number(2)?).map_err(|_| strange("an item"))?;
@@ -89,7 +99,7 @@ fn read_ordered(from: &mut Cut<'_>, known: &Known) -> Result<Ordered, Unread> {
     }
     let length = usize::from(from.byte()?);
     let buyer = Buyer::new(from.take(length)?).map_err(|_| strange("a buyer"))?;
-    Ok(Ordered { buyer, buyer_hash, lines })
+    Ok(Ordered { buyer_hash: seal.buyer_hash(buyer.as_str()), buyer, lines })
 }
 
 fn time(micros: u64) -> Option<Timestamp> {
@@ -205,10 +215,15 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
     let state = state(from.byte()?)?;
     let version = u32::try_from(from.number(2)?).unwrap_or(u32::MAX);
     let spent = u32::from(from.byte()?);
-    let after = |micros: u64| Timestamp(known.made_at.0.saturating_add(micros));
-    let accepted_at = after(from.number(6)?);
-    let attempted_at = from.number(6)?.checked_sub(1).map(after);
-    let settled_at = Some(after(from.number(6)?));
+    let accepted_at = Timestamp(known.made_at.0.saturating_add(from.number(6)?));
+    let sizes = usize::from(from.byte()?);
+    let attempted_at = match sizes >> 4 {
+        0 => None,
+        // Eight bytes are a difference below zero.
+        size => Some(Timestamp(accepted_at.0.wrapping_add(from.number(size)?))),
+    };
+    let last = attempted_at.map_or(accepted_at, |at| at.max(accepted_at));
+    let settled_at = Some(Timestamp(last.0.wrapping_add(from.number(sizes & 15)?)));
     let ordered = read_ordered(&mut from, known)?;
     let (text, mut notes) = match from.byte()? {
         u8::MAX => {

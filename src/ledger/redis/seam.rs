@@ -150,24 +150,33 @@ async fn claim(core: &Core, claim: Claim) -> Result<Claimed, Fault> {
 
 fn read_claimed(answer: &redis::Value, known: &Known) -> Result<Claimed, Unread> {
     let redis::Value::Array(values) = answer else { return Err(strange("a claim").into()) };
-    let [lease, until, more, next, newest, changes, orders @ ..] = values.as_slice() else {
+    let [lease, until, more, next, newest, changes, back, orders @ ..] = values.as_slice() else {
         return Err(strange("a claim").into());
     };
     let redis::Value::Array(changes) = changes else { return Err(strange("changes").into()) };
     let next = reply::number(next)?;
     let first = (reply::number(newest)? + 1).saturating_sub(changes.len() as u64);
     let change = |(number, value): (u64, &redis::Value)| read_change(number, value, known);
-    let order = |parts: &[redis::Value]| match parts {
-        [place, order, attempts, claims] => {
-            let tries = (reply::number(attempts)?, reply::number(claims)?);
-            record::claimed(reply::bytes(place)?, reply::bytes(order)?, tries, known)
-        }
-        _ => Err(strange("an order").into()),
+    let back = usize::try_from(reply::number(back)?).map_err(|_| strange("a claim"))?;
+    let (back, fresh) = orders.split_at_checked(4 * back).ok_or_else(|| strange("a claim"))?;
+    let of = |place: &redis::Value, order: &redis::Value, tries: (u64, u64)| {
+        record::claimed(reply::bytes(place)?, reply::bytes(order)?, tries, known)
     };
+    let mut taken = Vec::with_capacity(back.len() / 4 + fresh.len() / 2);
+    for parts in back.chunks(4) {
+        let [place, order, attempts, claims] = parts else {
+            return Err(strange("an order").into());
+        };
+        taken.push(of(place, order, (reply::number(attempts)?, reply::number(claims)?))?);
+    }
+    for parts in fresh.chunks(2) {
+        let [place, order] = parts else { return Err(strange("an order").into()) };
+        taken.push(of(place, order, (0, 0))?);
+    }
     Ok(Claimed {
         lease: LeaseId(reply::number(lease)?),
         until: Timestamp(reply::number(until)?),
-        orders: orders.chunks(4).map(order).collect::<Result<_, _>>()?,
+        orders: taken,
         changes: (first..).zip(changes).map(change).collect::<Result<_, _>>()?,
         more: reply::number(more)? == 1,
         next_due: (next > 0).then_some(Timestamp(next)),

@@ -84,7 +84,7 @@ impl States {
 /// Hashes of all buyers with a ticket.
 async fn holders(core: &Core, sale_no: SaleNo) -> Result<Vec<u64>, Fault> {
     let known = core.known(sale_no, false).await?;
-    let seal = known.and_then(|known| core.keyring.seal(known.key_id, sale_no, known.made_at));
+    let seal = known.and_then(|known| known.seal.clone());
     // Without its key the sale takes no orders here.
     let Some(seal) = seal else { return Ok(Vec::new()) };
     let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());

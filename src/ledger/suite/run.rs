@@ -22,7 +22,8 @@ type Checked = Result<(), TestCaseError>;
 
 /// The rate of the file.
 const FILE_RATE: Rate = Rate::per_second(40);
-const SALE_NO: SaleNo = SaleNo(7);
+/// The one sale of the suite.
+pub(crate) const SALE_NO: SaleNo = SaleNo(7);
 
 /// Runs `steps` on a fresh engine; fails at the first answer that is not the model's and at the first broken
 /// law.
@@ -72,18 +73,18 @@ fn now_of<T>(answer: Answer<'_, T>) -> T {
     RUNTIME.with(|runtime| runtime.block_on(answer)).expect("the ledger answers")
 }
 
-fn reserve_call(asked: &Asked) -> Reserve {
+fn reserve_call(asked: &Asked, hash_of: impl Fn(&str) -> u64) -> Reserve {
     let mut lines = vec![ItemLine { item: asked.item, quantity: asked.quantity }];
     lines.extend(asked.second.map(|quantity| ItemLine { item: 1 - asked.item, quantity }));
     let mut fingerprint = u64::from(asked.body);
     for line in &lines {
         fingerprint = fingerprint * 64 + u64::from(line.item) * 8 + u64::from(line.quantity);
     }
+    let buyer = format!("buyer-{}", asked.buyer);
     Reserve {
         sale_no: SALE_NO,
-        buyer: Buyer::new(format!("buyer-{}", asked.buyer).as_bytes()).expect("a good buyer"),
-        // Two buyers share a hash: the name decides.
-        buyer_hash: u64::from(asked.buyer / 2),
+        buyer_hash: hash_of(&buyer),
+        buyer: Buyer::new(buyer.as_bytes()).expect("a good buyer"),
         key: u64::from(asked.key),
         fingerprint,
         lines: ItemLines::from(lines),
@@ -201,7 +202,10 @@ impl Run<'_> {
     }
 
     fn reserve(&mut self, asked: &[Asked]) -> Checked {
-        let calls: Vec<Reserve> = asked.iter().map(reserve_call).collect();
+        let calls: Vec<Reserve> = asked
+            .iter()
+            .map(|asked| reserve_call(asked, |buyer| self.engine.hash_of(buyer)))
+            .collect();
         let answers = now_of(self.engine.ledger().reserve(calls.clone()));
         for (call, answer) in calls.iter().zip(answers) {
             let expected = self.model.reserve(call, self.engine.clock().wall());

@@ -10,6 +10,9 @@ local FIELDS = {
   'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8',
 }
 
+-- What `flush` writes when it has changed.
+local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7' }
+
 local function broken(what)
   return redis.error_reply('-BROKEN ' .. what)
 end
@@ -26,9 +29,11 @@ local function begin(keys, args)
   if m.run ~= run then return nil, redis.error_reply('-FENCED the run id in force is another') end
   for _, field in ipairs(NUMBERS) do m[field] = tonumber(m[field]) or 0 end
   for _, field in ipairs(COUNTS) do m[field] = tonumber(m[field]) or 0 end
+  local was = {}
+  for k = 1, #CHANGING do was[k] = m[CHANGING[k]] end
   return {
-    base = base, key = keys[1], at = at, m = m, q = base .. 'q', answers = 0,
-    items = {}, buyers = {}, moved = {}, levels = {}, admitted = {}, decided = {},
+    was = was, base = base, key = keys[1], at = at, m = m, q = base .. 'q', answers = 0,
+    items = {}, buyers = {}, moved = {}, claimed = {}, placed = {}, levels = {}, admitted = {}, decided = {},
     xdel = {}, a_set = {}, a_del = {}, due_set = {}, due_del = {}, dead_set = {}, dead_del = {}, x_set = {},
     t = {}, n_set = {}, dirty = false,
   }
@@ -99,19 +104,21 @@ local function is_there(m, epoch, sequence)
 end
 
 local function id_of(place)
-  local epoch, sequence = unpack_bytes('>I2I6', place)
-  return fmt('%d-%d', epoch, sequence)
+  return fmt('%d-%d', unpack_bytes('>I2I6', place))
 end
 
 local function place_of(id)
-  local epoch, sequence = string.match(id, '^(%d+)-(%d+)$')
-  return pack('>I2I6', tonumber(epoch), tonumber(sequence))
+  local dash = string.find(id, '-', 1, true)
+  return pack('>I2I6', tonumber(sub(id, 1, dash - 1)), tonumber(sub(id, dash + 1)))
 end
 
-local function bucket_of(s, place)
-  local epoch, sequence = unpack_bytes('>I2I6', place)
+-- The key and the field under which an order's end is kept.
+local function bucket_of(s, epoch, sequence)
   local bucket = math.floor(sequence / BUCKET)
-  return fmt('%st:%d-%d', s.base, epoch, bucket), sequence - bucket * BUCKET
+  if s.bucket ~= bucket or s.bucket_epoch ~= epoch then
+    s.bucket, s.bucket_epoch, s.bucket_key = bucket, epoch, fmt('%st:%d-%d', s.base, epoch, bucket)
+  end
+  return s.bucket_key, string.char(sequence - bucket * BUCKET)
 end
 
 -- The orders of `q` at these places, by place. Neighbours are read together.
@@ -134,21 +141,16 @@ local function orders_of(s, places)
   return found
 end
 
--- Accepted at 8, buyer's hash 8, number of lines 1, lines 6 each, length of the name 1, name, payload.
-local function parts_of(order)
-  local count = byte(order, 17)
-  local name_at = 18 + 6 * count
-  local length = byte(order, name_at)
-  local lines = {}
-  for k = 0, count - 1 do
-    local item, quantity = unpack_bytes('>I2I4', order, 18 + 6 * k)
-    lines[k + 1] = { item, quantity }
-  end
-  return {
-    accepted = unpack_bytes('>I8', order), hash = sub(order, 9, 16), lines = lines,
-    body = sub(order, 17, name_at + length), name = sub(order, name_at + 1, name_at + length),
-    payload = #order - name_at - length,
-  }
+-- An order in `q`: accepted at 8, number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload.
+-- Answers where the name begins and ends.
+local function name_of(order)
+  local length_at = 10 + 6 * byte(order, 9)
+  return length_at + 1, length_at + byte(order, length_at)
+end
+
+local function payload_of(order)
+  local _, last = name_of(order)
+  return #order - last
 end
 
 -- ---- Attempts (`a`) ---------------------------------------------------------------------------------------------
@@ -185,12 +187,18 @@ local function note(t, at, outcome, reason)
   end
 end
 
-local function put(list, ...)
-  for _, value in ipairs({ ... }) do list[#list + 1] = value end
+local function put(list, first, second)
+  local n = #list
+  list[n + 1] = first
+  if second ~= nil then list[n + 2] = second end
 end
 
 local function move(s, place, state)
-  s.moved[#s.moved + 1] = place .. string.char(state)
+  if state == PLACED then
+    s.placed[#s.placed + 1] = place
+  else
+    s.moved[#s.moved + 1] = place .. string.char(state)
+  end
   s.dirty = true
 end
 
@@ -241,55 +249,77 @@ local function give_back(s, place, t, due, why, reason, bytes)
   move(s, place, PLACING)
 end
 
--- An order ends. `t` is nil when it was never claimed; `number` is the shop's.
+-- A time in as few bytes as hold it; a grant may be older than the order that it is for.
+local function size_of(micros)
+  if micros < 0 then return 8 end
+  return micros < 65536 and 2 or micros < 16777216 and 3 or micros < 4294967296 and 4 or 7
+end
+
+local SIZES = { [2] = '>I2', [3] = '>I3', [4] = '>I4', [7] = '>I7', [8] = '>i8' }
+
+local function bytes_of(micros, size)
+  return size == 0 and '' or pack(SIZES[size], micros)
+end
+
+-- An order ends. `t` is nil when it was never claimed; `text` is the shop's number or a reason.
 local function finish(s, place, t, order, state, text)
-  local m, parts = s.m, parts_of(order)
+  local m, name_at, name_end = s.m, name_of(order)
+  local epoch, sequence = unpack_bytes('>I2I6', place)
   local from, attempted, attempts, version = QUEUED, 0, 0, 1
   local notes, notes_count = '', 0
   if t then
     from, attempted, attempts, version = t.state, t.attempted, t.attempts, t.version
-    if t.lease ~= 0 then note(t, s.at, state == PLACED and 'p' or 'r', state == REFUSED and text or '') end
     -- One attempt that ended with the order follows from the order itself.
-    if t.count > 1 or t.lease == 0 then notes, notes_count = t.notes, t.count end
+    if t.count > 0 or t.lease == 0 then
+      if t.lease ~= 0 then note(t, s.at, state == PLACED and 'p' or 'r', state == REFUSED and text or '') end
+      notes, notes_count = t.notes, t.count
+    end
     put(s.a_del, place)
     if from == DEAD then put(s.dead_del, place) else put(s.due_del, place) end
     if from == DEAD and state == PLACED then version = version + 1 end
   else
-    local epoch, sequence = unpack_bytes('>I2I6', place)
     put(s.x_set, 0, place)
   end
-  local record = pack('>BI2B', state, math.min(version + 1, 65535), attempts)
-    .. pack('>I6I6I6', parts.accepted - m.made, attempted == 0 and 0 or attempted - m.made + 1, s.at - m.made)
-    .. parts.hash .. parts.body
+  local accepted_at = unpack_bytes('>I8', order)
+  local tried = attempted == 0 and 0 or attempted - accepted_at
+  local after = s.at - math.max(attempted, accepted_at)
+  local tried_size, after_size = attempted == 0 and 0 or size_of(tried), size_of(after)
+  local record = pack('>BI2BI6B', state, math.min(version + 1, 65535), attempts, accepted_at - m.made,
+    tried_size * 16 + after_size) .. bytes_of(tried, tried_size) .. bytes_of(after, after_size) .. sub(order, 9, name_end)
   if #record + 1 + #text <= INLINE_MAX and notes_count == 0 then
     record = record .. string.char(#text) .. text
   else
     record = record .. string.char(255)
     put(s.n_set, place, string.char(#text) .. text .. string.char(notes_count) .. notes)
   end
-  local bucket, field = bucket_of(s, place)
-  s.t[bucket] = s.t[bucket] or {}
-  put(s.t[bucket], field, record)
-  put(s.xdel, id_of(place))
+  local bucket, field = bucket_of(s, epoch, sequence)
+  local ended = s.t[bucket]
+  if not ended then
+    ended = {}
+    s.t[bucket] = ended
+  end
+  put(ended, field, record)
+  put(s.xdel, fmt('%d-%d', epoch, sequence))
   local units = 0
-  for _, line in ipairs(parts.lines) do
-    local item = item_of(s, line[1])
-    item.h, item.dirty, units = item.h - line[2], true, units + line[2]
+  for k = 1, byte(order, 9) do
+    local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
+    local item = item_of(s, index)
+    item.h, item.dirty, units = item.h - quantity, true, units + quantity
     if state == PLACED then
-      item.s = item.s + line[2]
+      item.s = item.s + quantity
     else
       if item.a == 0 then
         item.g = item.g + 1
-        s.levels[line[1]] = true
+        s.levels[index] = true
       end
-      item.a = item.a + line[2]
+      item.a = item.a + quantity
     end
   end
   if state ~= PLACED then
-    local buyer = buyer_of(s, parts.name)
+    local buyer = buyer_of(s, sub(order, name_at, name_end))
     buyer.units, buyer.dirty = buyer.units - units, true
   end
-  count(m, from, state, parts.payload)
+  count(m, from, state, #order - name_end)
   move(s, place, state)
 end
 
@@ -303,7 +333,9 @@ end
 local function tell(s)
   local fields = {}
   if #s.admitted > 0 then put(fields, 'a', concat(s.admitted)) end
+  if #s.claimed > 0 then put(fields, 'c', concat(s.claimed)) end
   if #s.moved > 0 then put(fields, 'm', concat(s.moved)) end
+  if #s.placed > 0 then put(fields, 'p', concat(s.placed)) end
   local levels = {}
   for index in pairs(s.levels) do
     local item = s.items[index]
@@ -329,16 +361,27 @@ local function flush(s)
   write(s, 'ZADD', 'x', s.x_set)
   write(s, 'HSET', 'n', s.n_set)
   for bucket, list in pairs(s.t) do call('HSET', bucket, unpack(list)) end
-  local buyers, sale = {}, {}
+  local buyers = {}
   for name, buyer in pairs(s.buyers) do
     if buyer.dirty then put(buyers, name, pack('>I6', buyer.units) .. buyer.orders) end
   end
   write(s, 'HSET', 'b', buyers)
-  for index, item in pairs(s.items) do
-    if item.dirty then put(sale, 'a' .. index, item.a, 'h' .. index, item.h, 's' .. index, item.s, 'g' .. index, item.g) end
-  end
   tell(s)
-  for _, field in ipairs(COUNTS) do put(sale, field, m[field]) end
-  put(sale, 'seq', m.seq, 'by', m.by, 'nb', m.nb, 'evn', m.evn, 'ls', m.ls, 'cur', m.cur, 'touched', s.at)
+  local sale = { 'touched', s.at }
+  for k = 1, #CHANGING do
+    local field = CHANGING[k]
+    if m[field] ~= s.was[k] then
+      put(sale, field, m[field])
+      s.was[k] = m[field]
+    end
+  end
+  for index, item in pairs(s.items) do
+    if item.dirty then
+      put(sale, 'a' .. index, item.a)
+      put(sale, 'h' .. index, item.h)
+      put(sale, 's' .. index, item.s)
+      put(sale, 'g' .. index, item.g)
+    end
+  end
   call('HSET', s.key, unpack(sale))
 end

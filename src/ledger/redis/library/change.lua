@@ -12,15 +12,14 @@ local function tell_sale(s)
 end
 
 local function add_items(s, first, args, from)
-  local index, moves, fields = first, {}, {}
+  local index, moves = first, {}
   for k = from, #args, 2 do
     local sku, stock = args[k], args[k + 1]
-    put(fields, 'k' .. index, sku, 'i' .. index, stock, '+' .. index, 0, '-' .. index, 0,
+    call('HSET', s.key, 'k' .. index, sku, 'i' .. index, stock, '+' .. index, 0, '-' .. index, 0,
       'a' .. index, stock, 'h' .. index, 0, 's' .. index, 0, 'g' .. index, 1)
     put(moves, fmt('%d 1 %s', index, stock))
     index = index + 1
   end
-  for k = 1, #fields, 16 do call('HSET', s.key, unpack(fields, k, math.min(k + 15, #fields))) end
   for k = 1, #moves do call('RPUSH', s.base .. 'mv', moves[k]) end
   call('HSET', s.key, 'ni', index, 'nm', s.m.nm + #moves)
 end
@@ -152,7 +151,7 @@ local function retry_dead(keys, args)
     local t = tries_of(tries[k])
     t.state, t.version, t.attempts, t.unanswered, t.settled = PLACING, t.version + 1, 0, 0, 0
     put(s.dead_del, place)
-    count(s.m, DEAD, PLACING, parts_of(orders[place]).payload)
+    count(s.m, DEAD, PLACING, payload_of(orders[place]))
     waits(s, place, t, s.at)
     move(s, place, PLACING)
   end

@@ -7,18 +7,20 @@ local function end_leases(s)
   if #ended == 0 then return end
   local tries, orders = call('HMGET', s.base .. 'a', unpack(ended)), orders_of(s, { unpack(ended) })
   for k, place in ipairs(ended) do
-    give_back(s, place, tries_of(tries[k]), s.at, 'e', '', parts_of(orders[place]).payload)
+    give_back(s, place, tries_of(tries[k]), s.at, 'e', '', payload_of(orders[place]))
   end
   -- What came back is claimed again by its new time, so it is written first.
   flush(s)
   local m, answers = s.m, s.answers
-  s.moved, s.a_set, s.due_set, s.due_del, s.dead_set = {}, {}, {}, {}, {}
+  s.moved, s.claimed, s.placed = {}, {}, {}
+  s.a_set, s.due_set, s.due_del, s.dead_set = {}, {}, {}, {}
   s.m, s.answers = m, answers
 end
 
 -- ARGV: fence, most orders, length of the lease, instant of the grant, newest stock change that the caller knows,
 -- answers that the store ever gave. Answers: lease, its end, 1 if more is due now, when the next is due or 0, newest
--- stock change, the changes that the caller has not seen, then for each order place, order, attempts and claims.
+-- stock change, the changes that the caller has not seen, how many orders came back, then for each of those place,
+-- order, attempts and claims, then for each that was never claimed place and order.
 local function claim(keys, args)
   local s, bad = begin(keys, args)
   bad = bad or whole(s)
@@ -26,7 +28,7 @@ local function claim(keys, args)
   local m, base, max = s.m, s.base, math.min(tonumber(args[2]), 500)
   local until_, granted = s.at + tonumber(args[3]), tonumber(args[4])
   s.answers = tonumber(args[6])
-  if m.purged ~= '' then return { 0, until_, 0, 0, 0, {} } end
+  if m.purged ~= '' then return { 0, until_, 0, 0, 0, {}, 0 } end
   end_leases(s)
   local back = call('ZRANGEBYSCORE', base .. 'due', 0, s.at, 'LIMIT', 0, max)
   local fresh, room = {}, max - #back
@@ -35,7 +37,7 @@ local function claim(keys, args)
     fresh = call('XRANGE', s.q, after, '+', 'COUNT', room)
   end
   local taken = #back + #fresh
-  local reply = { 0, until_, 0, 0, m.nm, {} }
+  local reply = { 0, until_, 0, 0, m.nm, {}, #back }
   if taken > 0 then
     m.ls = m.ls + 1
     local lease = m.ep * 137438953472 + m.ls
@@ -47,7 +49,8 @@ local function claim(keys, args)
       local tries, orders = call('HMGET', base .. 'a', unpack(back)), orders_of(s, { unpack(back) })
       for k, place in ipairs(back) do
         local t = tries_of(tries[k])
-        put(reply, place, orders[place], t.attempts, t.claims)
+        put(reply, place, orders[place])
+        put(reply, t.attempts, t.claims)
         t.claims, t.lease, t.time, t.attempted, t.answers = t.claims + 1, lease, until_, granted, s.answers
         put(a_set, place, tries_text(t))
         put(due_set, until_ - LEASED, place)
@@ -55,12 +58,20 @@ local function claim(keys, args)
       end
     end
     local first = pack(TRIES, PLACING, 2, 0, 0, 1, s.answers, lease, until_, granted, 0, 0)
+    local n, a_n, due_n, score = #reply, #a_set, #due_set, fmt('%.0f', until_ - LEASED)
+    local head, epoch = '', ''
     for k = 1, #fresh do
-      local place, n = place_of(fresh[k][1]), #reply
-      reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = place, fresh[k][2][2], 0, 0
-      a_set[2 * (#back + k) - 1], a_set[2 * (#back + k)] = place, first
-      due_set[2 * (#back + k) - 1], due_set[2 * (#back + k)] = until_ - LEASED, place
-      moved[#moved + 1] = place .. placing
+      local id = fresh[k][1]
+      if sub(id, 1, #head) ~= head or head == '' then
+        head = string.match(id, '^%d+%-')
+        epoch = pack('>I2', tonumber(sub(head, 1, -2)))
+      end
+      local place = epoch .. pack('>I6', tonumber(sub(id, #head + 1)))
+      reply[n + 1], reply[n + 2], n = place, fresh[k][2][2], n + 2
+      a_set[a_n + 1], a_set[a_n + 2], a_n = place, first, a_n + 2
+      due_set[due_n + 1], due_set[due_n + 2], due_n = score, place, due_n + 2
+      s.claimed[k] = place
+      s.dirty = true
     end
     if #fresh > 0 then
       m.cur, m.c0, m.c1 = fresh[#fresh][1], m.c0 - #fresh, m.c1 + #fresh
@@ -96,13 +107,22 @@ local function settle(keys, args)
     end
   end
   local raws, tries = call('HMGET', s.base .. 'a', unpack(places)), {}
-  for k, place in ipairs(places) do tries[place] = raws[k] and tries_of(raws[k]) or nil end
+  -- Orders that were claimed together for the first time have the same bytes; only an end leaves them as they are.
+  local parsed = {}
+  for k, place in ipairs(places) do tries[place] = raws[k] or nil end
   local orders, ended, answers = orders_of(s, places), {}, { '' }
   for k = 3, #args do
     local arg = args[k]
     local place, fate = sub(arg, 1, 8), sub(arg, 17, 17)
     local lease, t, answer = unpack_bytes('>I8', arg, 9), tries[place], 'D'
     local final = (fate == 'P' and PLACED) or (fate == 'R' and REFUSED)
+    if type(t) == 'string' then
+      local known = final and parsed[t]
+      if not known then known = tries_of(t) end
+      if final and known.count == 0 and known.lease ~= 0 then parsed[t] = known end
+      t = known
+      tries[place] = t
+    end
     if t and final then
       local text = cut(sub(arg, 18))
       s.answers = s.answers + 1
@@ -110,7 +130,7 @@ local function settle(keys, args)
       finish(s, place, t, orders[place], final, text)
       ended[place], tries[place] = final, nil
     elseif t and t.state == PLACING and t.lease == lease and t.time > s.at then
-      local payload = parts_of(orders[place]).payload
+      local payload = payload_of(orders[place])
       if fate == 'L' then
         local after, spends = unpack_bytes('>I8B', arg, 18)
         give_back(s, place, t, s.at + after, spends == 1 and 's' or 'l', cut(sub(arg, 27)), payload)
@@ -123,7 +143,7 @@ local function settle(keys, args)
       answer = 'S'
     else
       local epoch, sequence = unpack_bytes('>I2I6', place)
-      local bucket, field = bucket_of(s, place)
+      local bucket, field = bucket_of(s, epoch, sequence)
       local state = ended[place]
       if not state then
         local record = call('HGET', bucket, field)

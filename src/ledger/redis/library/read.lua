@@ -40,7 +40,7 @@ local function orders(keys, args)
   if bad then return bad end
   local reply, open, buckets = {}, {}, {}
   for k = 2, #args do
-    local bucket, field = bucket_of(s, args[k])
+    local bucket, field = bucket_of(s, unpack_bytes('>I2I6', args[k]))
     buckets[bucket] = buckets[bucket] or { fields = {}, at = {} }
     put(buckets[bucket].fields, field)
     put(buckets[bucket].at, k)
@@ -53,8 +53,10 @@ local function orders(keys, args)
       local record = records[j]
       if record then
         reply[4 * (k - 2) + 3] = record
-        local name_at = 32 + 6 * byte(record, 31)
-        if byte(record, name_at + byte(record, name_at) + 1) == 255 then
+        local sizes = byte(record, 11)
+        local lines_at = 12 + math.floor(sizes / 16) + sizes % 16
+        local length_at = lines_at + 1 + 6 * byte(record, lines_at)
+        if byte(record, length_at + byte(record, length_at) + 1) == 255 then
           reply[4 * (k - 2) + 4] = call('HGET', s.base .. 'n', args[k]) or ''
         end
       else

@@ -5,37 +5,20 @@
 local function receipt(s, place, fresh)
   local at, state = fresh[place], QUEUED
   if not at then
-    local bucket, field = bucket_of(s, place)
+    local bucket, field = bucket_of(s, unpack_bytes('>I2I6', place))
     local ended = call('HGET', bucket, field)
     if ended then
       state, at = byte(ended, 1), s.m.made + unpack_bytes('>I6', ended, 5)
     else
       local id = id_of(place)
       local entry = call('XRANGE', s.q, id, id)[1]
-      if not entry then return nil end
+      if not entry then return '' end
       at = unpack_bytes('>I8', entry[2][2])
       local tries = call('HGET', s.base .. 'a', place)
       if tries then state = byte(tries, 1) end
     end
   end
   return place .. pack('>I8B', at, state)
-end
-
--- Each order: key 8, body 8, then as in `q` without the time: buyer's hash 8, lines, name, payload.
-local function read_order(arg)
-  local lines = byte(arg, 25)
-  local name_at = 26 + 6 * lines
-  local length = byte(arg, name_at)
-  local order = {
-    key = sub(arg, 1, 8), body = sub(arg, 9, 16), hash = sub(arg, 17, 24), kept = sub(arg, 17),
-    name = sub(arg, name_at + 1, name_at + length), payload = #arg - name_at - length, units = 0,
-  }
-  for k = 0, lines - 1 do
-    local item, quantity = unpack_bytes('>I2I4', arg, 26 + 6 * k)
-    order[k + 1] = { item, quantity }
-    order.units = order.units + quantity
-  end
-  return order
 end
 
 local function phase(s)
@@ -47,75 +30,39 @@ local function phase(s)
   return nil
 end
 
-local function known_order(buyer, key)
-  local orders = buyer.orders
-  for p = 1, #orders, 24 do
+-- The order that a buyer placed with this key: where its 24 bytes begin.
+local function known_order(orders, key)
+  for p = 7, #orders, 24 do
     if sub(orders, p, p + 7) == key then return p end
   end
   return nil
 end
 
-local function refusal(s, order, buyer, phase_now, bound)
-  local m = s.m
-  if phase_now then return phase_now end
-  if m.limit ~= '' and buyer.units + order.units > tonumber(m.limit) then return 'L' end
-  for k = 1, #order do
-    local line = order[k]
-    if line[1] >= m.ni then return 'U' end
-    if item_of(s, line[1]).a < line[2] then return 'S' end
-  end
-  if m.c0 + m.c1 >= bound.orders or m.by + order.payload > bound.bytes then return 'F' end
-  return nil
-end
-
-local function admit(s, order, buyer)
-  local m = s.m
-  m.seq = m.seq + 1
-  local place = pack('>I2I6', m.ep, m.seq)
-  if buyer.orders == '' then m.nb = m.nb + 1 end
-  buyer.orders, buyer.dirty = buyer.orders .. order.key .. order.body .. place, true
-  buyer.units = buyer.units + order.units
-  for k = 1, #order do
-    local line = order[k]
-    local item = item_of(s, line[1])
-    item.a, item.h, item.dirty = item.a - line[2], item.h + line[2], true
-    if item.a == 0 then
-      item.g = item.g + 1
-      s.levels[line[1]] = true
+-- The buyers of a batch and the items of its orders, each read once. A buyer's value is as in `b`, '' for a new one.
+local function prefetch(s, args, names)
+  local wanted, fields, items = {}, {}, {}
+  for k = 4, #args, 3 do
+    local name, order = args[k + 1], args[k + 2]
+    if names[name] == nil then
+      names[name] = ''
+      wanted[#wanted + 1] = name
     end
-  end
-  m.c0, m.by = m.c0 + 1, m.by + order.payload
-  local admitted = s.admitted
-  if #admitted == 0 then admitted[1] = place end
-  admitted[#admitted + 1] = order.hash
-  return place
-end
-
--- The buyers and items of a batch, each read once.
-local function prefetch(s, orders)
-  local names, items, item_fields = {}, {}, {}
-  for k = 1, #orders do
-    local name = orders[k].name
-    if not s.buyers[name] then
-      s.buyers[name] = true
-      names[#names + 1] = name
-    end
-    for line = 1, #orders[k] do
-      local index = orders[k][line][1]
+    for line = 1, byte(order, 1) do
+      local index = unpack_bytes('>I2', order, 6 * line - 4)
       if not s.items[index] and index < s.m.ni then
         s.items[index] = true
         items[#items + 1] = index
-        put(item_fields, 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index)
+        put(fields, 'a' .. index, 'h' .. index)
+        put(fields, 's' .. index, 'g' .. index)
       end
     end
   end
-  local raws = call('HMGET', s.base .. 'b', unpack(names))
-  for k = 1, #names do
-    local raw = raws[k]
-    s.buyers[names[k]] = raw and { units = unpack_bytes('>I6', raw), orders = sub(raw, 7) } or { units = 0, orders = '' }
+  local raws = call('HMGET', s.base .. 'b', unpack(wanted))
+  for k = 1, #wanted do
+    if raws[k] then names[wanted[k]] = raws[k] end
   end
   if #items == 0 then return end
-  local values = call('HMGET', s.key, unpack(item_fields))
+  local values = call('HMGET', s.key, unpack(fields))
   for k = 1, #items do
     local v = 4 * k - 3
     s.items[items[k]] =
@@ -123,57 +70,114 @@ local function prefetch(s, orders)
   end
 end
 
--- ARGV: fence, most orders that may wait, most bytes of their payloads, the orders.
+-- Why an order is not taken, or nil and its units.
+local function refusal(s, units_held, order, payload, limit, bound)
+  local m, units, lines = s.m, 0, byte(order, 1)
+  for k = 1, lines do
+    units = units + unpack_bytes('>I4', order, 6 * k - 2)
+  end
+  if limit and units_held + units > limit then return 'L' end
+  for k = 1, lines do
+    local index, quantity = unpack_bytes('>I2I4', order, 6 * k - 4)
+    if index >= m.ni then return 'U' end
+    if s.items[index].a < quantity then return 'S' end
+  end
+  if m.c0 + m.c1 >= bound.orders or m.by + payload > bound.bytes then return 'F' end
+  return nil, units
+end
+
+local function take_stock(s, order)
+  for k = 1, byte(order, 1) do
+    local index, quantity = unpack_bytes('>I2I4', order, 6 * k - 4)
+    local item = s.items[index]
+    item.a, item.h, item.dirty = item.a - quantity, item.h + quantity, true
+    if item.a == 0 then
+      item.g = item.g + 1
+      s.levels[index] = true
+    end
+  end
+end
+
+-- Appends the accepted orders to the queue, after the ones before them.
+local function enqueue(s, orders)
+  local m, at = s.m, pack('>I8', s.at)
+  local first = m.seq - #orders + 1
+  local id = call('XADD', s.q, m.ep .. '-' .. first, 'o', at .. orders[1])
+  local next = m.ep .. '-*'
+  for k = 2, #orders do call('XADD', s.q, next, 'o', at .. orders[k]) end
+  return id
+end
+
+-- ARGV: fence, most orders that may wait, most bytes of their payloads, then for each order: key 8, body 8 and
+-- buyer's hash 8; the buyer; the order as it is kept, without its time: lines, name, payload.
 -- Answers: epoch, time, and for each order its sequence, or why not; with R and L a receipt.
 -- A replay makes a write, so that WAIT on the same connection covers the order that it answers.
 local function reserve(keys, args)
   local s, bad = begin(keys, args)
   bad = bad or whole(s)
   if bad then return bad end
-  local m, orders = s.m, {}
-  for k = 4, #args do orders[k - 3] = read_order(args[k]) end
-  local answers = { m.ep, s.at }
+  local m, answers, names = s.m, {}, {}
+  answers[1], answers[2] = m.ep, s.at
   if m.purged ~= '' then
-    for k = 1, #orders do answers[k + 2] = 'U' end
+    for k = 4, #args, 3 do answers[(k - 4) / 3 + 3] = 'U' end
     return answers
   end
-  prefetch(s, orders)
+  prefetch(s, args, names)
   local bound, phase_now = { orders = tonumber(args[2]), bytes = tonumber(args[3]) }, phase(s)
-  local fresh, replays, adds = {}, {}, {}
-  for k = 1, #orders do
-    local order = orders[k]
-    local buyer = s.buyers[order.name]
-    local known = known_order(buyer, order.key)
+  local limit, epoch = tonumber(m.limit), pack('>I2', m.ep)
+  local fresh, replays, adds, changed, admitted = {}, {}, {}, {}, s.admitted
+  for k = 4, #args, 3 do
+    local key, name, order = args[k], args[k + 1], args[k + 2]
+    local held, answer = names[name], nil
+    local known = held ~= '' and known_order(held, sub(key, 1, 8))
     if known then
-      if sub(buyer.orders, known + 8, known + 15) == order.body then
-        replays[#replays + 1] = { k + 2, 'R', sub(buyer.orders, known + 16, known + 23) }
+      if sub(held, known + 8, known + 15) == sub(key, 9, 16) then
+        replays[#replays + 1] = { (k - 4) / 3 + 3, 'R', sub(held, known + 16, known + 23) }
       else
-        answers[k + 2] = 'K'
+        answer = 'K'
       end
+    elseif phase_now then
+      answer = phase_now
     else
-      local why = refusal(s, order, buyer, phase_now, bound)
+      local length_at = 2 + 6 * byte(order, 1)
+      local payload = #order - length_at - byte(order, length_at)
+      local units_held = held == '' and 0 or unpack_bytes('>I6', held)
+      local why, units = refusal(s, units_held, order, payload, limit, bound)
       if why then
-        answers[k + 2] = why
-        if why == 'L' and buyer.orders ~= '' then
-          replays[#replays + 1] = { k + 2, 'L', sub(buyer.orders, -8) }
+        answer = why
+        if why == 'L' and held ~= '' then
+          replays[#replays + 1] = { (k - 4) / 3 + 3, 'L', sub(held, -8) }
         end
       else
-        fresh[admit(s, order, buyer)] = s.at
-        adds[#adds + 1] = order.kept
-        answers[k + 2] = m.seq
+        take_stock(s, order)
+        m.seq, m.c0, m.by = m.seq + 1, m.c0 + 1, m.by + payload
+        local place = epoch .. pack('>I6', m.seq)
+        if held == '' then m.nb = m.nb + 1 end
+        if #adds == 0 then admitted[1] = place end
+        fresh[place] = s.at
+        adds[#adds + 1] = order
+        admitted[#admitted + 1] = sub(key, 17, 24)
+        names[name] = pack('>I6', units_held + units) .. sub(held, 7) .. sub(key, 1, 16) .. place
+        changed[name] = true
+        answer = m.seq
       end
     end
+    answers[(k - 4) / 3 + 3] = answer
   end
   if #adds > 0 then
-    local first, at = m.seq - #adds, pack('>I8', s.at)
-    for k = 1, #adds do call('XADD', s.q, fmt('%d-%d', m.ep, first + k), 'o', at .. adds[k]) end
+    enqueue(s, adds)
+    local buyers, n = {}, 0
+    for name in pairs(changed) do
+      buyers[n + 1], buyers[n + 2], n = name, names[name], n + 2
+    end
+    call('HSET', s.base .. 'b', unpack(buyers))
     flush(s)
   elseif #replays > 0 then
     call('HSET', s.key, 'replayed', s.at)
   end
   for k = 1, #replays do
     local replay = replays[k]
-    answers[replay[1]] = replay[2] .. (receipt(s, replay[3], fresh) or '')
+    answers[replay[1]] = replay[2] .. receipt(s, replay[3], fresh)
   end
   return answers
 end
@@ -187,7 +191,7 @@ local function cancel(keys, args)
   for k = 2, #args do
     local place = args[k]
     local epoch, sequence = unpack_bytes('>I2I6', place)
-    local bucket, field = bucket_of(s, place)
+    local bucket, field = bucket_of(s, epoch, sequence)
     local ended = call('HGET', bucket, field)
     if m.purged ~= '' or not is_there(m, epoch, sequence) then
       answers[k - 1] = 'U'
