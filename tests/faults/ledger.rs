@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use forebay_loadtest::call::{Reply, call};
-use forebay_loadtest::gateway::Process;
+use forebay_loadtest::gateway::{Process, found, free_address};
 use forebay_loadtest::target::Target;
 use hyper::Method;
 use rustix::process::Signal;
@@ -167,6 +167,116 @@ async fn another_ledger_takes_a_restart() {
     });
     printed.await.unwrap();
     part.stop().await;
+}
+
+/// A server that asks for a password, in clear text and by TLS with a certificate of its own.
+struct Server {
+    _process: Process,
+    clear: u16,
+    tls: u16,
+    directory: TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let directory = TempDir::with_prefix("forebay-redis-").unwrap();
+        let made = tokio::process::Command::new(found("openssl").unwrap())
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+            ])
+            .args([
+                "-days",
+                "2",
+                "-subj",
+                "/CN=forebay-test-ledger",
+                "-keyout",
+                "key.pem",
+                "-out",
+                "cert.pem",
+            ])
+            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            // A server's certificate that may sign others is none to rustls.
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .current_dir(directory.path())
+            .output();
+        let made = made.await.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::write(directory.path().join("password"), "hunter2\n").unwrap();
+        let [clear, tls] = [(); 2].map(|()| free_address().unwrap().port());
+        let (clear_port, tls_port) = (clear.to_string(), tls.to_string());
+        let arguments = [
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--requirepass",
+            "hunter2",
+            "--port",
+            &clear_port,
+            "--tls-port",
+            &tls_port,
+            "--tls-cert-file",
+            "cert.pem",
+            "--tls-key-file",
+            "key.pem",
+            "--tls-ca-cert-file",
+            "cert.pem",
+            "--tls-auth-clients",
+            "no",
+        ];
+        let binary = found("redis-server").unwrap();
+        let process = Process::start(&binary, &arguments, directory.path(), &[]).unwrap();
+        let ready = |text: &str| text.contains("Ready to accept connections").then_some(());
+        process.printed(AT_LAST, ready).await.unwrap();
+        Self { _process: process, clear, tls, directory }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_reaches_a_server_by_password_and_by_tls_or_says_why_not() {
+    let server = Server::start().await;
+    let (password, ca) = (server.file("password"), server.file("cert.pem"));
+    let (clear, tls) = (server.clear, server.tls);
+    let password_file = format!("ledger.redis.password_file={password}");
+    let ca_file = format!("ledger.redis.ca_file={ca}");
+    let answers = "ok    ledger";
+    for (url, more, code, word) in [
+        (format!("redis://:hunter2@127.0.0.1:{clear}/3"), &[][..], 0, answers),
+        (format!("redis://localhost:{clear}"), &[password_file.as_str()], 0, answers),
+        (format!("rediss://localhost:{tls}"), &[&password_file, &ca_file], 0, answers),
+        (format!("rediss://127.0.0.1:{tls}"), &[&password_file, &ca_file], 0, answers),
+        (format!("redis://127.0.0.1:{clear}"), &[], 4, "FAIL  ledger"),
+        (format!("redis://:hunter3@127.0.0.1:{clear}"), &[], 4, "FAIL  ledger"),
+        (format!("redis://shop:hunter2@127.0.0.1:{clear}"), &[], 4, "FAIL  ledger"),
+        (format!("redis://127.0.0.1:{clear}/77"), &[&password_file], 4, "FAIL  ledger"),
+        (format!("rediss://127.0.0.1:{tls}"), &[&password_file], 4, "invalid peer certificate"),
+        (format!("rediss://127.0.0.2:{tls}"), &[&password_file, &ca_file], 4, "FAIL  ledger"),
+        (format!("rediss://127.0.0.1:{clear}"), &[&password_file, &ca_file], 4, "FAIL  ledger"),
+        (format!("redis://:hunter2@127.0.0.1:{tls}"), &[], 4, "FAIL  ledger"),
+    ] {
+        let mut plant = Plant::new().set("ledger.engine=redis");
+        plant = plant.set(&format!("ledger.redis.url={url}"));
+        for set in more {
+            plant = plant.set(set);
+        }
+        let output = plant.run(&["doctor"]).await;
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.code() == Some(code) && said.contains(word),
+            "{url} {more:?}: {said}"
+        );
+        assert!(!said.contains("hunter"), "{said}");
+    }
 }
 
 #[tokio::test]
