@@ -4,5 +4,6 @@ mod fake;
 mod lean;
 mod load;
 mod process;
+mod redis;
 mod schema;
 mod witnesses;
