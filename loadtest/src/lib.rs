@@ -28,6 +28,7 @@ pub mod pace;
 pub mod page;
 mod plant;
 pub mod prove;
+pub mod proxy;
 pub mod recover;
 pub mod redis;
 pub mod report;

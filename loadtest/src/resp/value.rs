@@ -41,7 +41,7 @@ impl Value {
     }
 
     /// Reads one frame that is whole.
-    pub(super) fn read(frame: &[u8]) -> Option<Self> {
+    pub(crate) fn read(frame: &[u8]) -> Option<Self> {
         let mut rest = frame;
         value(&mut rest)
     }

@@ -4,6 +4,7 @@ mod fake;
 mod lean;
 mod load;
 mod process;
+mod proxy;
 mod redis;
 mod schema;
 mod witnesses;
