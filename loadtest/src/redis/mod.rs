@@ -47,7 +47,6 @@ impl Redis {
     async fn start_at(listens: SocketAddr, options: &Options) -> anyhow::Result<Self> {
         let directory = TempDir::with_prefix("forebay-redis-")?;
         std::fs::write(directory.path().join("redis.conf"), options.settings(listens))?;
-        std::fs::write(directory.path().join("users.acl"), options.users())?;
         let process = run(directory.path())?;
         let redis = Self { process, listens, directory };
         redis.ready().await?;
@@ -66,7 +65,7 @@ impl Redis {
         format!("redis://{}", self.listens)
     }
 
-    /// Where its settings, its ACL file and its log of writes lie.
+    /// Where its settings and its log of writes lie.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()

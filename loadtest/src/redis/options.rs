@@ -21,15 +21,16 @@ pub struct Options {
     pub aof: Aof,
     /// `maxmemory`, in bytes.
     pub maxmemory: Option<u64>,
-    /// The text of an ACL file (`user …` lines). Its users are added to those that there are anyway.
-    pub acl: Option<String>,
+    /// `user …` lines, as settings that the server includes: comments may stand between them. Who names no user
+    /// may do everything, unless they say otherwise.
+    pub users: Option<String>,
     /// The primary that it copies.
     pub replica_of: Option<SocketAddr>,
     /// Further lines of its settings file; of two lines about one thing the later counts.
     pub lines: Vec<String>,
 }
 
-/// The user by whom the launcher asks, whatever else the ACL file says.
+/// The user by whom the launcher asks, whatever others may do.
 pub(super) const OPERATOR: &str = "operator";
 pub(super) const PASSWORD: &str = "of-the-test";
 
@@ -56,7 +57,8 @@ impl Options {
         };
         let mut text = format!(
             "bind {}\nport {}\nsave \"\"\n{appends}\nmaxmemory-policy noeviction\n\
-             aclfile users.acl\nenable-debug-command local\nlogfile \"\"\ndaemonize no\n",
+             user {OPERATOR} on >{PASSWORD} ~* &* +@all\nenable-debug-command local\n\
+             repl-diskless-sync-delay 0\nlogfile \"\"\ndaemonize no\n",
             listens.ip(),
             listens.port(),
         );
@@ -65,18 +67,12 @@ impl Options {
         }
         if let Some(primary) = self.replica_of {
             text += &format!(
-                "replicaof {} {}\nmasteruser {OPERATOR}\nmasterauth {PASSWORD}\n\
-                 repl-diskless-sync-delay 0\n",
+                "replicaof {} {}\nmasteruser {OPERATOR}\nmasterauth {PASSWORD}\n",
                 primary.ip(),
                 primary.port()
             );
         }
-        self.lines.iter().fold(text, |text, line| text + line + "\n")
-    }
-
-    /// The text of the ACL file.
-    pub(super) fn users(&self) -> String {
-        let users = self.acl.as_deref().unwrap_or_default();
-        format!("user {OPERATOR} on >{PASSWORD} ~* &* +@all\n{users}")
+        let users = self.users.as_deref().unwrap_or_default();
+        self.lines.iter().fold(text + users + "\n", |text, line| text + line + "\n")
     }
 }

@@ -1,5 +1,6 @@
 //! The load test against a gateway in memory that behaves, or misbehaves in a known way.
 
+mod acl;
 mod fake;
 mod lean;
 mod load;

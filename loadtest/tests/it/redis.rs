@@ -61,7 +61,7 @@ async fn a_replica_has_what_its_primary_has() {
 async fn memory_users_and_further_lines_are_as_asked() {
     let options = Options {
         maxmemory: Some(2 << 20),
-        acl: Some("user default off\nuser reader on >secret ~public* +get\n".to_owned()),
+        users: Some("user default off\nuser reader on >secret ~public* +get\n".to_owned()),
         ..Options::default()
     };
     let redis = Redis::start(&options.line("timeout 77")).await.unwrap();
