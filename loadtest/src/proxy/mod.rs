@@ -7,6 +7,7 @@
 mod board;
 mod call;
 mod connection;
+pub mod console;
 mod fault;
 mod frames;
 
