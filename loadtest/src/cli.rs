@@ -13,7 +13,7 @@ use crate::bench::Bench;
 use crate::load::{Ended, Options};
 use crate::measure::Measure;
 use crate::prove::{self, Proof};
-use crate::{bare, bench, load, output};
+use crate::{bare, bench, load, output, proxy};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -47,6 +47,15 @@ enum Command {
     },
     /// Measure what a MariaDB of our own takes: the figures behind the simulated store
     MeasureMariadb(Measure),
+    /// Pass connections to a Redis on, and do to them the faults that the lines of the input name
+    FaultProxy {
+        /// The Redis
+        #[arg(long)]
+        upstream: SocketAddr,
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
     /// Serve the yardstick: bare hyper that answers 202 to everything
     Bare {
         /// Where to listen
@@ -82,6 +91,9 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
         #[cfg(target_os = "linux")]
         Command::Floor { listen, body_bytes, sales } => {
             crate::floor::serve(listen, body_bytes, sales).map(|()| Ended::Held)
+        }
+        Command::FaultProxy { upstream, listen } => {
+            proxy::console::run(listen, upstream).map(|()| Ended::Held)
         }
         Command::MeasureMariadb(measure) => {
             one_thread()?.block_on(until_interrupted(measure.run())).map(|()| Ended::Held)

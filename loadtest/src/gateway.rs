@@ -7,10 +7,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use hyper::Method;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -26,6 +28,10 @@ use crate::target::Target;
 const LINES_MAX: usize = 500;
 /// How long the last words of a process that has ended may be on their way.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a signal may be on its way.
+const STANDS_WITHIN: Duration = Duration::from_secs(10);
+/// stdout and stderr.
+const STREAMS: usize = 2;
 /// Between two looks at `/readyz`: it bounds the error of a measured restart.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -43,7 +49,16 @@ pub struct Process {
 #[derive(Debug, Default)]
 struct Printed {
     lines: Mutex<VecDeque<String>>,
+    /// Streams that have ended.
+    ended: AtomicUsize,
     more: Notify,
+}
+
+impl Printed {
+    /// Nothing more will be printed: the process has ended, with all that had its streams.
+    fn all(&self) -> bool {
+        self.ended.load(Ordering::Acquire) == STREAMS
+    }
 }
 
 /// A free port on the loopback: bound to learn its number, and let go.
@@ -111,7 +126,7 @@ impl Process {
         self.started
     }
 
-    /// Waits for printed text in which `find` finds something.
+    /// Waits for printed text in which `find` finds something; not beyond the process's own end.
     pub async fn printed<T>(
         &self,
         within: Duration,
@@ -120,15 +135,18 @@ impl Process {
         let look = async {
             loop {
                 let more = self.printed.more.notified();
+                let all = self.printed.all();
                 let text = self.text().await;
-                if let Some(found) = find(&text) {
+                let found = find(&text);
+                if found.is_some() || all {
                     return found;
                 }
                 more.await;
             }
         };
         match timeout(within, look).await {
-            Ok(found) => Ok(found),
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => bail!("the process ended:\n{}", self.text().await),
             Err(_) => bail!("what was waited for was not printed:\n{}", self.text().await),
         }
     }
@@ -178,6 +196,31 @@ impl Process {
         Ok(self.child.try_wait()?.is_none())
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        // Its id is its own for as long as it was not waited for.
+        let running = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = running.and_then(Pid::from_raw).context("the process has ended")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// Waits until SIGSTOP has reached it.
+    pub(crate) async fn standing_still(&self) -> anyhow::Result<()> {
+        let path = format!("/proc/{}/stat", self.pid);
+        let until = clock::now() + STANDS_WITHIN;
+        loop {
+            let stat = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+            // The name stands in brackets and may hold anything; the state follows it.
+            if stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+                return Ok(());
+            }
+            if clock::now() >= until {
+                bail!("still running {STANDS_WITHIN:?} after SIGSTOP: {stat}");
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.kill_group();
@@ -186,10 +229,7 @@ impl Process {
 
     /// Asks it to stop (SIGTERM), and waits for its end and for what it printed until then.
     pub async fn stop(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.pid)]).status();
-        if !sent.await?.success() {
-            bail!("SIGTERM cannot be sent to process {}", self.pid);
-        }
+        self.signal(Signal::TERM)?;
         match timeout(within, self.child.wait()).await {
             Ok(status) => {
                 for follower in self.followers.drain(..) {
@@ -207,10 +247,10 @@ impl Process {
     /// It and its children. Its group has its id, and is its own for as long as it was not waited for.
     fn kill_group(&self) {
         let waited_for = self.child.id().is_none();
-        let group = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        let group = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if let (false, Some(group)) = (waited_for, group) {
             // One that has ended by itself is gone already.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
@@ -231,4 +271,6 @@ async fn follow(stream: impl AsyncRead + Unpin, printed: Arc<Printed>) {
         kept.push_back(line);
         printed.more.notify_waiters();
     }
+    printed.ended.fetch_add(1, Ordering::Release);
+    printed.more.notify_waiters();
 }

@@ -33,20 +33,19 @@ const fn library(name: &'static str) -> Package {
 }
 
 const NODE: Package = Package { name: "nodejs", seen: Seen::Program("node") };
-const REDIS_CLI: Package = Package { name: "redis-tools", seen: Seen::Program("redis-cli") };
 
 fn packages(name: Name) -> Vec<Package> {
-    let redis = || [program("redis-server"), REDIS_CLI];
+    let redis = program("redis-server");
     match name {
         Name::Bare | Name::Floor | Name::Forebay => Vec::new(),
         Name::NginxLimitReq => vec![program("nginx")],
         Name::Haproxy => vec![program("haproxy")],
         Name::NginxLua => {
             let lua = ["libnginx-mod-http-lua", "lua-nginx-redis", "lua-cjson"].map(library);
-            std::iter::once(program("nginx")).chain(lua).chain(redis()).collect()
+            std::iter::once(program("nginx")).chain(lua).chain([redis]).collect()
         }
         Name::FastifyIoredis | Name::FastifyBullmq => {
-            [NODE, program("npm")].into_iter().chain(redis()).collect()
+            vec![NODE, program("npm"), redis]
         }
     }
 }

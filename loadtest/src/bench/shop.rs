@@ -1,27 +1,24 @@
 //! What a shop would build instead: a server that runs one script in Redis for each order.
 
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use super::lane::SALES;
 use super::peer::first_line;
 use super::proxy::{LISTENS_WITHIN, directory, nginx, write};
 use crate::gateway::{Process, found, free_address};
+use crate::redis::{Aof, Options, Redis};
 use crate::target::Target;
 
 const NGINX: &str = include_str!("../../bench/peers/nginx-lua/nginx.conf");
 const ORDER: &str = include_str!("../../bench/peers/nginx-lua/order.lua");
 const TAKE: &str = include_str!("../../bench/peers/take.lua");
-const REDIS: &str = include_str!("../../bench/peers/redis/redis.conf");
 /// Where Debian puts nginx's modules.
 const MODULES: &str = "/usr/lib/nginx/modules";
 /// The field of a sale's book that holds the units left.
 const STOCK: &str = "\nstock";
-const REDIS_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -30,48 +27,17 @@ pub(super) enum Kind {
     Bullmq,
 }
 
-/// A Redis of our own.
-#[derive(Debug)]
-pub(super) struct Redis {
-    process: Process,
-    port: u16,
-    _directory: TempDir,
-}
-
-impl Redis {
-    async fn start(aof: bool) -> anyhow::Result<Self> {
-        let (directory, listens) = (directory()?, free_address()?);
-        let aof = [("@AOF@", if aof { "yes" } else { "no" }.to_owned())];
-        write(&directory, "redis.conf", REDIS, listens, &aof)?;
-        let binary = found("redis-server")?;
-        let mut process = Process::start(&binary, &["redis.conf"], directory.path(), &[])?;
-        process.listens(listens, REDIS_WITHIN).await?;
-        let redis = Self { process, port: listens.port(), _directory: directory };
-        for (sale, stock) in SALES {
-            redis.ask(&["HSET", &format!("{{{sale}}}:book"), STOCK, &stock.to_string()]).await?;
-        }
-        Ok(redis)
+/// A Redis as the peers get it: loopback TCP as to a host of its own. The log is not rewritten meanwhile, so
+/// that no turn pays for another one's.
+async fn redis(aof: bool) -> anyhow::Result<Redis> {
+    let aof = if aof { Aof::EverySecond } else { Aof::Off };
+    let options = Options::default().aof(aof);
+    let lines = ["auto-aof-rewrite-percentage 0", "tcp-backlog 2048", "maxclients 4000"];
+    let redis = Redis::start(&lines.into_iter().fold(options, Options::line)).await?;
+    for (sale, stock) in SALES {
+        redis.ask(&["HSET", &format!("{{{sale}}}:book"), STOCK, &stock.to_string()]).await?;
     }
-
-    pub(super) fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    pub(super) async fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill().await
-    }
-
-    async fn ask(&self, command: &[&str]) -> anyhow::Result<String> {
-        let port = self.port.to_string();
-        let asked = Command::new("redis-cli").args(["-p", &port]).args(command).output().await?;
-        let said = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
-        ensure!(
-            asked.status.success() && !said.starts_with("ERR"),
-            "redis-cli {command:?}: {said}{}",
-            String::from_utf8_lossy(&asked.stderr)
-        );
-        Ok(said)
-    }
+    Ok(redis)
 }
 
 /// A running shop: the server that buyers ask, and its Redis.
@@ -88,10 +54,10 @@ pub(super) struct Shop {
 impl Shop {
     /// nginx with Lua.
     pub(super) async fn start(aof: bool, workers: usize) -> anyhow::Result<Self> {
-        let redis = Redis::start(aof).await?;
+        let redis = redis(aof).await?;
         let (directory, listens) = (directory()?, free_address()?);
         let values = [
-            ("@REDIS@", redis.port.to_string()),
+            ("@REDIS@", redis.address().port().to_string()),
             ("@MODULES@", MODULES.to_owned()),
             ("@WORKERS@", workers.to_string()),
         ];
@@ -119,14 +85,14 @@ impl Shop {
         workers: usize,
         from: &Path,
     ) -> anyhow::Result<Self> {
-        let redis = Redis::start(aof).await?;
+        let redis = redis(aof).await?;
         let (directory, listens) = (directory()?, free_address()?);
         let queue = if kind == Kind::Bullmq { "bullmq" } else { "stream" };
         let environment = [
             ("NODE_ENV", "production".to_owned()),
             ("HOST", listens.ip().to_string()),
             ("PORT", listens.port().to_string()),
-            ("REDIS_PORT", redis.port.to_string()),
+            ("REDIS_PORT", redis.address().port().to_string()),
             ("QUEUE", queue.to_owned()),
             ("WORKERS", workers.to_string()),
         ];
@@ -155,7 +121,8 @@ impl Shop {
             }
             Kind::Bullmq => self.redis.ask(&["LLEN", &format!("bull:{sale}:wait")]).await?,
         };
-        counted.parse().with_context(|| format!("the queue's length reads {counted:?}"))
+        let length = counted.number().and_then(|length| u64::try_from(length).ok());
+        length.with_context(|| format!("the queue's length reads {counted}"))
     }
 }
 
