@@ -15,6 +15,7 @@ use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
 use super::record::Known;
+use super::server::Trouble;
 use super::reply;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;
@@ -54,6 +55,7 @@ impl Core {
         keyring: Keyring,
         clock: SharedClock,
     ) -> Arc<Self> {
+        let trouble = Trouble::Connecting(means.place.clone());
         let (means, handle) = (Arc::new(means), Handle::current());
         Arc::new(Self {
             names: Names::new(&config.prefix),
@@ -69,7 +71,7 @@ impl Core {
             ring: Ring::new(1),
             rounds: Rounds::default(),
             answers: AtomicU64::new(0),
-            trouble: RwLock::new(Some("Redis is being connected".into())),
+            trouble: RwLock::new(Some(trouble.to_string().into())),
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 
+use super::address::Address;
 use super::client::{BadClient, client};
 use super::config::Config;
 use super::core::Core;
@@ -34,9 +35,10 @@ impl Redis {
     ) -> Result<Arc<Self>, BadClient> {
         // What is wrong with the settings is told now; files that they name may be mended until they are needed.
         client(config)?;
-        let settings = config.clone();
+        let (settings, place) = (config.clone(), Address::parse(&config.url)?.to_string());
         let means = Means {
             open: Opening(Box::new(move || client(&settings))),
+            place,
             library: &library::SHIPPED,
             durability: config.durability,
             replicas: config.replicas,

@@ -24,6 +24,8 @@ use crate::metrics::REDIS_RECONNECTS;
 #[derive(Debug)]
 pub(super) struct Means {
     pub(super) open: Opening,
+    /// Host and port, for messages.
+    pub(super) place: String,
     pub(super) library: &'static Library,
     pub(super) durability: Durability,
     pub(super) replicas: u8,
@@ -108,7 +110,7 @@ impl Link {
     pub(super) fn trouble(&self) -> Option<Trouble> {
         match &*self.state.borrow() {
             State::Up(_) => None,
-            State::Connecting => Some(Trouble::Away("connecting".to_owned())),
+            State::Connecting => Some(Trouble::Connecting(self.means.place.clone())),
             State::Down(trouble) => Some(trouble.clone()),
         }
     }
@@ -140,19 +142,20 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Live, Trouble> {
-        let Means { open, library, durability, timeout, .. } = &*self.means;
+        let Means { open, place, library, durability, timeout, .. } = &*self.means;
+        let away = |why: String| Trouble::Away(place.clone(), why);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(*timeout))
             .set_response_timeout(None);
-        let client = (open.0)().map_err(|error| Trouble::Away(error.to_string()))?;
+        let client = (open.0)().map_err(|error| away(error.to_string()))?;
         let connecting = async {
             let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-            let mut connection = connection.map_err(|error| Trouble::Away(error.to_string()))?;
+            let mut connection = connection.map_err(|error| away(error.to_string()))?;
             let server = Server::look(&mut connection, *durability).await?;
             server::load(&mut connection, library).await?;
             Ok(Live { connection, server })
         };
-        let late = |_| Trouble::Away("no answer in time".to_owned());
+        let late = |_| away("no answer in time".to_owned());
         tokio::time::timeout(*timeout * 2, connecting).await.map_err(late)?
     }
 
@@ -164,10 +167,14 @@ impl Link {
             Ok(Ok(state)) => match &*state {
                 State::Up(live) => Ok(Arc::clone(live)),
                 State::Down(trouble) => Err(faults::of_trouble(trouble)),
-                State::Connecting => Err(Fault::unavailable("Redis is being connected")),
+                State::Connecting => Err(self.connecting()),
             },
-            _ => Err(Fault::unavailable("Redis is being connected")),
+            _ => Err(self.connecting()),
         }
+    }
+
+    fn connecting(&self) -> Fault {
+        faults::of_trouble(&Trouble::Connecting(self.means.place.clone()))
     }
 
     /// Resolves when the connection is another one than `live`, or none.

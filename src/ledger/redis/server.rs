@@ -11,9 +11,15 @@ use super::library::Library;
 /// Why a server cannot be used now; each says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// No connection.
-    #[error("Redis cannot be reached: {0}")]
-    Away(String),
+    /// No connection yet.
+    #[error("Redis at {0} is being connected")]
+    Connecting(String),
+    /// No connection: its address, and why.
+    #[error("Redis at {0} cannot be reached: {1}")]
+    Away(String, String),
+    /// The connection broke.
+    #[error("the connection to Redis broke: {0}")]
+    Broke(String),
     /// Not an answer that a server gives.
     #[error("Redis gave no sensible answer to {0}")]
     Strange(&'static str),
@@ -96,7 +102,7 @@ impl Server {
         connection: &mut MultiplexedConnection,
         durability: Durability,
     ) -> Result<Self, Trouble> {
-        let info = ask(connection, &["INFO"]).await.map_err(Trouble::Away)?;
+        let info = ask(connection, &["INFO"]).await.map_err(Trouble::Broke)?;
         let info = text(info).ok_or(Trouble::Strange("INFO"))?;
         let mut server = Self::read(&info)?;
         if durability == Durability::Disk {

@@ -59,6 +59,7 @@ impl<'a> OnRedis<'a> {
         };
         let means = Means {
             open: self.server.opening(),
+            place: "a socket".to_owned(),
             library: self.library,
             durability: config.durability,
             replicas: config.replicas,
