@@ -76,6 +76,28 @@ async fn replies_stand_still_too_and_only_on_so_many_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_that_stands_still_does_so_for_all_its_calls() {
+    let mut line = Line::start().await;
+    let mut other = line.connect().await;
+    line.client.send(&["BLPOP", "list", "0"]).await.unwrap();
+    soon(line.proxy.until(|counts| counts.requests == 2)).await;
+    let stall = line.proxy.inject(Fault::stall().of(Calls::command("INCR")));
+    line.client.send(&["INCR", "n"]).await.unwrap();
+    soon(stall.hit()).await;
+    let at_once = Fault::delay(Direction::Replies, Duration::ZERO);
+    let came = line.proxy.inject(at_once.of(Calls::command("BLPOP")));
+    line.beside.ask(&["RPUSH", "list", "element"]).await.unwrap();
+    soon(came.hit()).await;
+    // By its answer the proxy has turned to the one that stands still as well.
+    other.ask(&["PING"]).await.unwrap();
+    let counts = soon(line.proxy.until(|counts| counts.replies >= 2)).await;
+    assert_eq!(counts.replies, 2, "those to the two PINGs");
+    stall.lift();
+    assert_eq!(soon(line.client.receive()).await.unwrap().list().len(), 2);
+    assert_eq!(numbers(&mut line.client, 1).await, [1]);
+}
+
+#[tokio::test]
 async fn a_slow_way_takes_its_time_both_ways() {
     let mut line = Line::start().await;
     let large = "x".repeat(1_000);
