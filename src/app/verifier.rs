@@ -9,7 +9,6 @@ use tokio::sync::Mutex;
 use super::StartError;
 use super::engines;
 use super::engines::Engines;
-use super::pauses::Pauses;
 use super::store_access::StoreAccess;
 use crate::clock::SharedClock;
 use crate::clock::SystemClock;
@@ -17,10 +16,10 @@ use crate::config::Engine;
 use crate::config::Settings;
 use crate::config::StoreKind;
 use crate::http::operations::OperationFault;
-use crate::ledger::FaultKind;
 use crate::ledger::SharedLedger;
 use crate::ledger::embedded::offline;
 use crate::ledger::embedded::offline::Offline;
+use crate::ledger::redis::Redis;
 use crate::metrics::INVARIANT_VIOLATIONS;
 use crate::order::Keyring;
 use crate::store::simulated;
@@ -30,9 +29,6 @@ use crate::verify::OfflineAccounts;
 use crate::verify::Report;
 use crate::verify::Verifier;
 use crate::verify::VerifyError;
-
-/// How long a server may take to answer before it counts as away.
-const SERVER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Verifies while the process runs, one verification at a time: each reads everything.
 #[derive(Debug)]
@@ -150,23 +146,13 @@ fn directory(settings: &Settings, keyring: &Keyring) -> Result<Offline, StartErr
         .map_err(|error| StartError::runtime(format!("ledger: {error}")))
 }
 
-/// The ledger in its server, once that answers.
+/// The ledger in its server: looked at, and not written to.
 ///
 /// # Errors
-/// When it does not answer in time.
+/// When it does not answer.
 async fn server(settings: &Settings, keyring: &Keyring) -> Result<SharedLedger, StartError> {
     let clock: SharedClock = Arc::new(SystemClock::new());
-    let (_, ledger) = engines::ledger(settings, &clock, keyring)?;
-    let until = clock.monotonic() + SERVER_WITHIN;
-    let mut pauses = Pauses::default();
-    loop {
-        let fault = match ledger.sales().await {
-            Ok(_) => return Ok(ledger),
-            Err(fault) => fault,
-        };
-        if fault.kind == FaultKind::Corrupt || clock.monotonic() >= until {
-            return Err(StartError::dependency(format!("ledger: {fault}")));
-        }
-        pauses.after("verify", &fault).await;
-    }
+    let looked = Redis::look(&settings.ledger.redis, &clock, keyring).await;
+    let ledger = looked.map_err(|error| StartError::dependency(format!("ledger: {error}")))?;
+    Ok(ledger)
 }

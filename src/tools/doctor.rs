@@ -5,6 +5,7 @@ mod data;
 mod disk;
 mod machine;
 mod neighbours;
+mod redis;
 
 use serde::Serialize;
 
@@ -98,7 +99,7 @@ pub fn examine(loaded: &Loaded, clock: &SharedClock) -> Examination {
 fn with(settings: &Settings, clock: &SharedClock, checks: &mut Vec<Examined>) {
     checks.push(machine::descriptors(settings));
     checks.push(machine::memory(settings));
-    let (ledger, at_work) = data::ledger(settings);
+    let (ledger, at_work) = data::ledger(settings, clock.wall());
     checks.extend(neighbours::ports(settings, at_work));
     checks.extend(disk::directories(settings));
     if settings.ledger.engine == Engine::Embedded {

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
@@ -118,20 +117,6 @@ fn is_trustworthy(_: &[u8]) -> bool {
 
 fn read(key: &str, file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|error| format!("[ledger.redis] {key} {}: {error}", file.display()))
-}
-
-/// Connects once and asks for a sign of life; blocks for at most `patience` at each step.
-///
-/// # Errors
-/// What was seen, such as a wrong password; nothing of it is secret.
-pub fn reach(config: &Config, patience: Duration) -> Result<(), String> {
-    let client = client(config).map_err(|error| error.to_string())?;
-    let asked = client.get_connection_with_timeout(patience).and_then(|mut connection| {
-        connection.set_read_timeout(Some(patience))?;
-        connection.set_write_timeout(Some(patience))?;
-        redis::cmd("PING").exec(&mut connection)
-    });
-    asked.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

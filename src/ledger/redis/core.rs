@@ -15,8 +15,9 @@ use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
 use super::record::Known;
-use super::server::Trouble;
+use super::remembered::Remembered;
 use super::reply;
+use super::server::Trouble;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;
 use crate::ledger::{Fault, SaleDoc};
@@ -41,6 +42,7 @@ pub(super) struct Core {
     known: DashMap<SaleNo, Arc<Known>>,
     numbers: DashMap<SaleName, SaleNo>,
     pub(super) ring: Ring,
+    pub(super) remembered: Arc<Remembered>,
     pub(super) rounds: Rounds,
     /// How many answers the store ever gave, as far as this process knows.
     answers: AtomicU64,
@@ -57,6 +59,7 @@ impl Core {
     ) -> Arc<Self> {
         let trouble = Trouble::Connecting(means.place.clone());
         let (means, handle) = (Arc::new(means), Handle::current());
+        let remember = config.remember.0;
         Arc::new(Self {
             names: Names::new(&config.prefix),
             config,
@@ -69,6 +72,7 @@ impl Core {
             known: DashMap::new(),
             numbers: DashMap::new(),
             ring: Ring::new(1),
+            remembered: Arc::new(Remembered::new(remember)),
             rounds: Rounds::default(),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),
@@ -81,6 +85,18 @@ impl Core {
         lanes.values().for_each(|lane| lane.stop());
         self.calls.stop();
         self.drain.stop();
+    }
+
+    /// The server is another one: connections that broke with it are made again before they are needed.
+    pub(super) async fn probe(&self) {
+        let lanes: Vec<Arc<Lane>> = {
+            let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            lanes.values().cloned().collect()
+        };
+        self.drain.probe().await;
+        for lane in lanes {
+            lane.probe().await;
+        }
     }
 
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
@@ -109,7 +125,7 @@ impl Core {
         }
         lanes.retain(|_, lane| !lane.is_over());
         let link = Link::start(Arc::clone(&self.means), &handle);
-        let lane = Lane::new(link, self.names.clone());
+        let lane = Lane::new(link, self.names.clone(), Arc::clone(&self.remembered));
         lanes.insert(handle.id(), Arc::clone(&lane));
         lane
     }

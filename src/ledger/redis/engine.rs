@@ -11,7 +11,19 @@ use super::core::Core;
 use super::link::{Means, Opening};
 use super::{follow, keeper, library};
 use crate::clock::SharedClock;
+use crate::ledger::Fault;
 use crate::order::Keyring;
+
+/// The ledger cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// The settings.
+    #[error(transparent)]
+    Client(#[from] BadClient),
+    /// The server.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
 
 /// The ledger in Redis.
 #[derive(Debug)]
@@ -33,20 +45,23 @@ impl Redis {
         clock: &SharedClock,
         keyring: &Keyring,
     ) -> Result<Arc<Self>, BadClient> {
-        // What is wrong with the settings is told now; files that they name may be mended until they are needed.
-        client(config)?;
-        let (settings, place) = (config.clone(), Address::parse(&config.url)?.to_string());
-        let means = Means {
-            open: Opening(Box::new(move || client(&settings))),
-            place,
-            library: &library::SHIPPED,
-            durability: config.durability,
-            replicas: config.replicas,
-            timeout: config.timeout.0,
-            #[cfg(test)]
-            pretended: None,
-        };
+        let means = means(config, false)?;
         Ok(Self::with(config, means, keyring, Arc::clone(clock)))
+    }
+
+    /// The same to look only: nothing is written and no epoch begins, and the tail is not followed.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or when the server cannot be read.
+    pub async fn look(
+        config: &Config,
+        clock: &SharedClock,
+        keyring: &Keyring,
+    ) -> Result<Arc<Self>, LookError> {
+        let core =
+            Core::new(config.clone(), means(config, true)?, keyring.clone(), Arc::clone(clock));
+        keeper::read_keys(&core).await?;
+        Ok(Arc::new(Self { core, tasks: Mutex::default() }))
     }
 
     pub(super) fn with(
@@ -77,4 +92,21 @@ impl Redis {
         }
         self.core.stop();
     }
+}
+
+fn means(config: &Config, reading: bool) -> Result<Means, BadClient> {
+    // What is wrong with the settings is told now; files that they name may be mended until they are needed.
+    client(config)?;
+    let (settings, place) = (config.clone(), Address::parse(&config.url)?.to_string());
+    Ok(Means {
+        open: Opening(Box::new(move || client(&settings))),
+        place,
+        library: &library::SHIPPED,
+        durability: config.durability,
+        replicas: config.replicas,
+        timeout: config.timeout.0,
+        reading,
+        #[cfg(test)]
+        pretended: None,
+    })
 }

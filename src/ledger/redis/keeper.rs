@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::core::Core;
 use super::docs::Fields;
 use super::names::number_of;
+use super::recover;
 use super::reply;
-use crate::clock::micros;
 use crate::ledger::Fault;
 use crate::order::{KEY_BYTES, TicketKey};
 use crate::sale::SaleNo;
@@ -32,11 +32,12 @@ pub(super) async fn keep(core: Arc<Core>) {
         };
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &live)) {
             core.calls.changed(&live).await;
-            core.set_trouble(Some("the connection to Redis is made again".to_owned()));
             continue;
         }
+        core.set_trouble(Some("the connection to Redis is new: the epoch is looked at".to_owned()));
         match prepare(&core).await {
             Ok(()) => {
+                core.probe().await;
                 core.set_trouble(None);
                 kept = Some(live);
             }
@@ -48,18 +49,14 @@ pub(super) async fn keep(core: Arc<Core>) {
     }
 }
 
-async fn prepare(core: &Core) -> Result<(), Fault> {
+async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
     core.call_all("adopt_all", |command| {
         command.arg(0);
     })
     .await?;
     keys(core).await?;
-    let hold = micros(core.config.recover_hold.0);
     for (_, sale_no) in sales(core).await? {
-        core.call("adopt", sale_no, |command| {
-            command.arg(0).arg(hold);
-        })
-        .await?;
+        recover::adopt(core, sale_no).await?;
     }
     Ok(())
 }
@@ -89,7 +86,19 @@ async fn keys(core: &Core) -> Result<(), Fault> {
     let answer = core.call_all("ticket_key", |command| {
         command.arg(OWN_ID).arg(&hex);
     });
-    let mut answer = reply::list(answer.await?)?.into_iter();
+    keep_keys(core, answer.await?)
+}
+
+/// The ticket keys that are there.
+pub(super) async fn read_keys(core: &Core) -> Result<(), Fault> {
+    let live = core.calls.live().await?;
+    let mut command = redis::cmd("HGETALL");
+    command.arg(core.names.keys());
+    keep_keys(core, core.calls.send(&live, &command).await?)
+}
+
+fn keep_keys(core: &Core, answer: redis::Value) -> Result<(), Fault> {
+    let mut answer = reply::list(answer)?.into_iter();
     while let Some(id) = answer.next() {
         let hex = reply::next(&mut answer)?;
         let key = ticket_key(reply::number(&id)?, reply::text(&hex)?);

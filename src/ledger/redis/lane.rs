@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::link::{Level, Link, Live};
 use super::names::Names;
 use super::record;
+use super::remembered::Remembered;
 use super::reply::{self, Cut, strange};
 use crate::clock::Timestamp;
 use crate::ledger::{Bound, Fault, Receipt, Reserve, Reserved};
@@ -44,6 +45,7 @@ struct Waiting {
 pub(super) struct Lane {
     link: Arc<Link>,
     names: Names,
+    remembered: Arc<Remembered>,
     waiting: Mutex<Waiting>,
 }
 
@@ -55,8 +57,8 @@ struct Batch {
 }
 
 impl Lane {
-    pub(super) fn new(link: Arc<Link>, names: Names) -> Arc<Self> {
-        Arc::new(Self { link, names, waiting: Mutex::default() })
+    pub(super) fn new(link: Arc<Link>, names: Names, remembered: Arc<Remembered>) -> Arc<Self> {
+        Arc::new(Self { link, names, remembered, waiting: Mutex::default() })
     }
 
     /// The runtime of this lane is gone.
@@ -66,6 +68,10 @@ impl Lane {
 
     pub(super) fn stop(&self) {
         self.link.stop();
+    }
+
+    pub(super) async fn probe(&self) {
+        self.link.probe().await;
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -124,7 +130,7 @@ impl Lane {
         match sent.await {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
-                batches.into_iter().for_each(|batch| batch.tell(&mut answers));
+                batches.into_iter().for_each(|batch| batch.tell(&self.remembered, &mut answers));
             }
             Err(fault) => {
                 let jobs = batches.into_iter().flat_map(|batch| batch.jobs);
@@ -156,7 +162,11 @@ impl Lane {
 
 impl Batch {
     /// Answers each caller. `answers` are those of this batch's calls, then those of others.
-    fn tell(self, answers: &mut impl Iterator<Item = Result<Value, Fault>>) {
+    fn tell(
+        self,
+        remembered: &Remembered,
+        answers: &mut impl Iterator<Item = Result<Value, Fault>>,
+    ) {
         let orders: usize = self.jobs.iter().map(|job| job.orders.len()).sum();
         let mut told: VecDeque<Result<Reserved, Fault>> = VecDeque::with_capacity(orders);
         while told.len() < orders {
@@ -168,7 +178,10 @@ impl Batch {
             }
         }
         for job in self.jobs {
-            let own = told.drain(..job.orders.len()).collect();
+            let own: Result<Vec<Reserved>, Fault> = told.drain(..job.orders.len()).collect();
+            if let Ok(answers) = &own {
+                remembered.keep(job.orders.into_iter(), answers.iter());
+            }
             // A caller who went away needs no answer: his key finds the order.
             let _ = job.reply.send(own);
         }

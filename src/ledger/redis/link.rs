@@ -30,6 +30,8 @@ pub(super) struct Means {
     pub(super) durability: Durability,
     pub(super) replicas: u8,
     pub(super) timeout: Duration,
+    /// Nothing is changed: the data are read as they are, whoever's epoch is in force.
+    pub(super) reading: bool,
     /// For tests: the time that functions go by, and which life of the server they are in.
     #[cfg(test)]
     pub(super) pretended: Option<(Arc<crate::clock::ManualClock>, u32)>,
@@ -142,7 +144,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Live, Trouble> {
-        let Means { open, place, library, durability, timeout, .. } = &*self.means;
+        let Means { open, place, library, durability, timeout, reading, .. } = &*self.means;
         let away = |why: String| Trouble::Away(place.clone(), why);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(*timeout))
@@ -152,7 +154,7 @@ impl Link {
             let connection = client.get_multiplexed_async_connection_with_config(&config).await;
             let mut connection = connection.map_err(|error| away(error.to_string()))?;
             let server = Server::look(&mut connection, *durability).await?;
-            server::load(&mut connection, library).await?;
+            server::load(&mut connection, library, !reading).await?;
             Ok(Live { connection, server })
         };
         let late = |_| away("no answer in time".to_owned());
@@ -185,6 +187,16 @@ impl Link {
         let _ = state.wait_for(|state| !same(state)).await;
     }
 
+    /// Finds out whether the connection still works, before a call does.
+    pub(super) async fn probe(&self) {
+        let live = match &*self.state.borrow() {
+            State::Up(live) => Arc::clone(live),
+            State::Connecting | State::Down(_) => return,
+        };
+        // What is wrong with it is known to the link then.
+        let _ = self.send(&live, &redis::cmd("PING")).await;
+    }
+
     /// The connection cannot be used any more.
     fn broke(&self, live: &Arc<Live>) {
         let ours = |state: &mut State| {
@@ -208,6 +220,9 @@ impl Link {
 
     /// What a function holds against the run id in force.
     fn fence(&self, live: &Live) -> String {
+        if self.means.reading {
+            return "*".to_owned();
+        }
         #[cfg(test)]
         if let Some((clock, life)) = &self.means.pretended {
             use crate::clock::Clock;

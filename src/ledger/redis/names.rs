@@ -25,6 +25,11 @@ impl Names {
         format!("{{{}}}:ev", self.prefix)
     }
 
+    /// The ticket keys.
+    pub(super) fn keys(&self) -> String {
+        format!("{{{}}}:keys", self.prefix)
+    }
+
     /// What functions of a sale are called with.
     pub(super) fn sale(&self, sale_no: SaleNo) -> String {
         format!("{{{}:{}}}:m", self.prefix, number(sale_no))

@@ -1,6 +1,6 @@
 //! Records as the function library keeps them (`library/book.lua`), written and read.
 //!
-//! A place is epoch (2 bytes) and sequence (6). An order in `q`: time of acceptance 8, then what the gateway wrote:
+//! A place is epoch (2 bytes) and sequence (6). An order in `q` and `a`: time of acceptance 8, then what the gateway wrote:
 //! number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload. The buyer's hash is not kept:
 //! the sale's seal gives it again.
 
@@ -129,7 +129,8 @@ pub(super) fn claimed(
     })
 }
 
-/// What the library keeps of one order: in `q`, `a`, `t`, `n`; each is empty where it is not.
+/// What the library keeps of one order: itself (in `q` or `a`), attempts (in `a`), its end (in `t`), and what is too
+/// long for that (in `n`); each is empty where it is not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept<'a> {
     pub(super) queue: &'a [u8],
@@ -196,7 +197,10 @@ fn open(order: OrderDoc, tries: &[u8]) -> Result<Timeline, Unread> {
     from.take(1 + 4 + 7)?;
     let (lease, at) = (from.number(8)?, from.number(8)?);
     let (attempted_at, settled_at) = (time(from.number(8)?), time(from.number(8)?));
-    let mut notes = read_notes(&mut from)?;
+    let count = from.byte()?;
+    // Their length, for the library.
+    from.take(2)?;
+    let mut notes = read_notes(count, &mut from)?;
     let reason = notes.last().filter(|_| state == State::Dead).and_then(|last| last.reason.clone());
     if let (true, Some(at)) = (lease != 0, attempted_at) {
         notes.push(AttemptNote { at, ended_at: None, outcome: "open", reason: None });
@@ -229,7 +233,8 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
         u8::MAX => {
             let mut long = Cut(kept.long);
             let length = usize::from(long.byte()?);
-            (long.take(length)?, read_notes(&mut long)?)
+            let text = long.take(length)?;
+            (text, read_notes(long.byte()?, &mut long)?)
         }
         length => (from.take(usize::from(length))?, Vec::new()),
     };
@@ -257,9 +262,9 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
     Ok(Timeline { order, attempts: notes, leased_until: None, due_at: None })
 }
 
-fn read_notes(from: &mut Cut<'_>) -> Result<Vec<AttemptNote>, Fault> {
+fn read_notes(count: u8, from: &mut Cut<'_>) -> Result<Vec<AttemptNote>, Fault> {
     let mut notes = Vec::new();
-    for _ in 0..from.byte()? {
+    for _ in 0..count {
         let (at, ended_at) = (Timestamp(from.number(8)?), time(from.number(8)?));
         let outcome = match from.byte()? {
             b'p' => "placed",

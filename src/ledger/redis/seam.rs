@@ -87,7 +87,10 @@ async fn cancel(core: &Core, cancels: Vec<Cancel>) -> Result<Vec<Cancelled>, Fau
         let docs = orders::timelines(core, sale_no, &places).await?;
         let answer = |(code, doc): (redis::Value, Option<Timeline>)| {
             Ok(match (reply::bytes(&code)?, doc) {
-                (b"D", Some(doc)) => Cancelled::Done(doc.order),
+                (b"D", Some(doc)) => {
+                    core.remembered.keep_cancelled(sale_no, doc.order.place);
+                    Cancelled::Done(doc.order)
+                }
                 (b"T", Some(doc)) => Cancelled::TooLate(doc.order),
                 _ => Cancelled::Unknown,
             })

@@ -144,14 +144,19 @@ impl Server {
     }
 }
 
-/// Loads the library where it is not there. A user without the right to load finds it loaded by an operator.
+/// Loads the library where it is not there, if it `may`. A user without the right finds it loaded by an operator.
 pub(super) async fn load(
     connection: &mut MultiplexedConnection,
     library: &Library,
+    may: bool,
 ) -> Result<(), Trouble> {
     let listed = ask(connection, &["FUNCTION", "LIST", "LIBRARYNAME", &library.name]).await;
     if matches!(listed, Ok(Value::Array(found)) if !found.is_empty()) {
         return Ok(());
+    }
+    if !may {
+        let why = "start a gateway of this version once: it loads it".to_owned();
+        return Err(Trouble::NoLibrary { name: library.name.clone(), why });
     }
     match ask(connection, &["FUNCTION", "LOAD", &library.text]).await {
         Err(why) if !why.contains("already exists") => {

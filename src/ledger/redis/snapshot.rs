@@ -23,17 +23,22 @@ pub(super) async fn of_sale(
     let Some(as_of) = answer.next() else { return Ok(None) };
     let as_of = Timestamp(reply::number(&as_of)?);
     let newest = reply::number(&reply::next(&mut answer)?)?;
-    let cursor = reply::next(&mut answer)?;
-    let cursor = read_id(reply::text(&cursor)?)?;
+    let claimed = reply::number(&reply::next(&mut answer)?)?;
     let fields = Fields::of(reply::list(reply::next(&mut answer)?)?)?;
     let doc = fields.sale(as_of, 0)?;
     let (spans, levels) = (fields.spans()?, fields.levels(&doc)?);
     core.learn(&doc);
-    let mut states = States::new(&spans, doc.census.accepted, cursor);
-    for state in [State::Placing, State::Dead, State::Cancelled] {
+    let mut states = States::new(&spans, doc.census.accepted, claimed);
+    for state in [State::Placing, State::Dead] {
         for place in reply::list(reply::next(&mut answer)?)? {
             states.set(read_place(&mut Cut(reply::bytes(&place)?))?, state);
         }
+    }
+    for ended in reply::list(reply::next(&mut answer)?)? {
+        let mut ended = Cut(reply::bytes(&ended)?);
+        let place = read_place(&mut ended)?;
+        let state = State::from_code(ended.byte()?).ok_or_else(|| strange("a state"))?;
+        states.set(place, state);
     }
     let (states, purged) = (states.codes, doc.purged);
     let holders = if purged { Vec::new() } else { holders(core, sale_no).await? };
@@ -41,29 +46,18 @@ pub(super) async fn of_sale(
     Ok(Some((newest, SaleSnapshot { doc, holders, spans, states, levels })))
 }
 
-/// `epoch-sequence` of the last order that was claimed; `None` before the first claim.
-fn read_id(text: &str) -> Result<Option<Place>, Fault> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let place = text.split_once('-').and_then(|(epoch, sequence)| {
-        Some(Place { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()? })
-    });
-    place.map(Some).ok_or_else(|| strange("the cursor"))
-}
-
-/// A code an order: up to the cursor what is not known otherwise has ended, beyond it waits.
+/// A code an order: what left the queue and is not known otherwise has ended, the rest waits.
 struct States {
     first: HashMap<u16, u64>,
     codes: Vec<u8>,
 }
 
 impl States {
-    fn new(spans: &[EpochSpan], accepted: u64, cursor: Option<Place>) -> Self {
+    fn new(spans: &[EpochSpan], accepted: u64, claimed: u64) -> Self {
         let first = spans.iter().map(|span| (span.epoch, span.first_index)).collect();
         let accepted = usize::try_from(accepted).unwrap_or(usize::MAX);
         let mut states = Self { first, codes: vec![State::Queued.code(); accepted] };
-        let claimed = cursor.and_then(|place| states.index(place)).map_or(0, |index| index + 1);
+        let claimed = usize::try_from(claimed).unwrap_or(usize::MAX);
         states.codes.iter_mut().take(claimed).for_each(|code| *code = ENDED);
         states
     }

@@ -1,4 +1,5 @@
 //! The engine under the shared suite, on a real server.
 
 mod engine;
+mod recover;
 mod server;

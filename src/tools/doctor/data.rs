@@ -1,44 +1,27 @@
 //! What is in the ledger and in the store already.
 
-use std::time::Duration;
-
 use super::Cause;
 use super::Examined;
+use super::redis;
 use crate::app;
+use crate::clock::Timestamp;
 use crate::config::Engine;
 use crate::config::Settings;
 use crate::config::StoreKind;
 use crate::ledger::SaleDoc;
 use crate::ledger::embedded::OpenError;
 use crate::ledger::embedded::offline;
-use crate::ledger::redis;
-use crate::ledger::redis::Address;
 use crate::order::Keyring;
 use crate::store::simulated;
 use crate::units::counted;
 use crate::verify::OfflineAccounts;
 
-/// How long Redis may take to answer at each step.
-const REDIS_MAX: Duration = Duration::from_secs(2);
-
 /// Whether the ledger can be used, and whether the settings agree with it. Also: whether a gateway may be at work.
-pub(super) fn ledger(settings: &Settings) -> (Vec<Examined>, bool) {
+pub(super) fn ledger(settings: &Settings, now: Timestamp) -> (Vec<Examined>, bool) {
     match settings.ledger.engine {
         Engine::Embedded => directory(settings),
         // Any number of gateways may be at work with it, here too.
-        Engine::Redis => (vec![server(&settings.ledger.redis)], true),
-    }
-}
-
-fn server(config: &redis::Config) -> Examined {
-    let place = Address::parse(&config.url).map_or_else(|bad| bad.to_string(), |at| at.to_string());
-    match redis::reach(config, REDIS_MAX) {
-        Ok(()) => Examined::ok("ledger", format!("Redis answers at {place}")),
-        Err(error) => {
-            let found = format!("Redis at {place}: {error}");
-            let advice = "see [ledger.redis]: a gateway starts without it and takes no orders until it is there";
-            Examined::fail("ledger", found, advice).because(Cause::Dependency)
-        }
+        Engine::Redis => (redis::server(&settings.ledger.redis, now), true),
     }
 }
 

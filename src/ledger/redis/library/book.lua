@@ -2,23 +2,24 @@
 -- ---- The sale as one call sees it -------------------------------------------------------------------------------
 
 local COUNTS = { 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8' }
-local NUMBERS = { 'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold' }
+local NUMBERS = { 'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'cur', 'rep', 'rnext' }
 -- Texts, then NUMBERS, then COUNTS.
 local FIELDS = {
-  'v', 'run', 'closed', 'paused', 'purged', 'opens', 'closes', 'limit', 'cur', 'spans',
-  'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold',
+  'v', 'run', 'closed', 'paused', 'purged', 'opens', 'closes', 'limit', 'spans', 'rec',
+  'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'cur', 'rep', 'rnext',
   'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8',
 }
 
 -- What `flush` writes when it has changed.
-local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7' }
+local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'rnext', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7', 'c8' }
 
 local function broken(what)
   return redis.error_reply('-BROKEN ' .. what)
 end
 
--- Reads `m`. The second answer is what to return instead of going on.
-local function begin(keys, args)
+-- Reads `m`. The second answer is what to return instead of going on. `reads`: the call changes nothing, and takes the
+-- data as they are when its fence is '*'.
+local function begin(keys, args, reads)
   local run, at = enter(args[1])
   local base = sub(keys[1], 1, -2)
   local values = call('HMGET', keys[1], unpack(FIELDS))
@@ -26,7 +27,7 @@ local function begin(keys, args)
   for k, field in ipairs(FIELDS) do m[field] = values[k] or '' end
   if m.v == '' then return nil, redis.error_reply('-NOSALE there is no such sale') end
   if m.v ~= FORMAT then return nil, redis.error_reply('-FORMAT the sale has the format ' .. m.v) end
-  if m.run ~= run then return nil, redis.error_reply('-FENCED the run id in force is another') end
+  if m.run ~= run and not (reads and run == '*') then return nil, redis.error_reply('-FENCED the run id in force is another') end
   for _, field in ipairs(NUMBERS) do m[field] = tonumber(m[field]) or 0 end
   for _, field in ipairs(COUNTS) do m[field] = tonumber(m[field]) or 0 end
   local was = {}
@@ -34,20 +35,26 @@ local function begin(keys, args)
   return {
     was = was, base = base, key = keys[1], at = at, m = m, q = base .. 'q', answers = 0,
     items = {}, buyers = {}, moved = {}, claimed = {}, placed = {}, levels = {}, admitted = {}, decided = {},
-    xdel = {}, a_set = {}, a_del = {}, due_set = {}, due_del = {}, dead_set = {}, dead_del = {}, x_set = {},
+    lset = {}, a_set = {}, a_del = {}, due_set = {}, due_del = {}, dead_set = {}, dead_del = {}, x_set = {},
     t = {}, n_set = {}, dirty = false,
   }
+end
+
+local function accepted(m)
+  local sum = 0
+  for k = 1, #COUNTS do sum = sum + m[COUNTS[k]] end
+  return sum
 end
 
 -- What no call may find: keys that somebody deleted or that are of another type. Checked before the first write.
 local function whole(s)
   local m = s.m
   if m.purged ~= '' then return nil end
-  local open, taken = m.c0 + m.c1 + m.c7, m.c1 + m.c7
-  local q, b = call('XLEN', s.q), call('HLEN', s.base .. 'b')
+  local taken, waiting = m.c1 + m.c7, accepted(m) - m.cur
+  local q, b = call('LLEN', s.q), call('HLEN', s.base .. 'b')
   local a, due = call('HLEN', s.base .. 'a'), call('ZCARD', s.base .. 'due')
   call('XLEN', s.base .. 'ev')
-  if q ~= open then return broken(fmt('q has %d orders, the counters say %d', q, open)) end
+  if q ~= waiting then return broken(fmt('q has %d orders, the counters say %d', q, waiting)) end
   if b ~= m.nb then return broken(fmt('b has %d buyers, the counters say %d', b, m.nb)) end
   if a ~= taken then return broken(fmt('a has %d orders, the counters say %d', a, taken)) end
   if due ~= m.c1 then return broken(fmt('due has %d orders, the counters say %d', due, m.c1)) end
@@ -75,6 +82,7 @@ local function buyer_of(s, name)
   return buyer
 end
 
+-- Where each epoch begins, by index in the order of admission.
 local function spans_of(m)
   local spans = {}
   for epoch, first in string.gmatch(m.spans, '(%d+):(%d+)') do
@@ -83,33 +91,27 @@ local function spans_of(m)
   return spans
 end
 
-local function accepted(m)
-  local sum = 0
-  for _, field in ipairs(COUNTS) do sum = sum + m[field] end
-  return sum
-end
-
--- Whether the order at a place was ever admitted.
-local function is_there(m, epoch, sequence)
-  if sequence < 1 then return false end
-  if epoch == m.ep then return sequence <= m.seq end
-  local spans = spans_of(m)
-  for k, span in ipairs(spans) do
+-- The index of the order at a place, nil when there never was one. `epoch` may be the whole place.
+local function index_of(s, epoch, sequence)
+  local m = s.m
+  s.spans = s.spans or spans_of(m)
+  if sequence < 1 then return nil end
+  for k = #s.spans, 1, -1 do
+    local span, next = s.spans[k], s.spans[k + 1]
     if span[1] == epoch then
-      local next = spans[k + 1]
-      return next ~= nil and sequence <= next[2] - span[2]
+      local index, last = span[2] + sequence - 1, next and next[2] or span[2] + m.seq
+      return index < last and index or nil
     end
   end
-  return false
+  return nil
 end
 
-local function id_of(place)
-  return fmt('%d-%d', unpack_bytes('>I2I6', place))
-end
-
-local function place_of(id)
-  local dash = string.find(id, '-', 1, true)
-  return pack('>I2I6', tonumber(sub(id, 1, dash - 1)), tonumber(sub(id, dash + 1)))
+local function place_at(s, index)
+  s.spans = s.spans or spans_of(s.m)
+  for k = #s.spans, 1, -1 do
+    local span = s.spans[k]
+    if span[2] <= index then return pack('>I2I6', span[1], index - span[2] + 1) end
+  end
 end
 
 -- The key and the field under which an order's end is kept.
@@ -121,27 +123,7 @@ local function bucket_of(s, epoch, sequence)
   return s.bucket_key, string.char(sequence - bucket * BUCKET)
 end
 
--- The orders of `q` at these places, by place. Neighbours are read together.
-local function orders_of(s, places)
-  local found, k = {}, 1
-  table.sort(places)
-  while k <= #places do
-    local epoch, first = unpack_bytes('>I2I6', places[k])
-    local last = first
-    while k < #places do
-      local next_epoch, next_sequence = unpack_bytes('>I2I6', places[k + 1])
-      if next_epoch ~= epoch or next_sequence - last > 4 then break end
-      last, k = next_sequence, k + 1
-    end
-    for _, entry in ipairs(call('XRANGE', s.q, fmt('%d-%d', epoch, first), fmt('%d-%d', epoch, last))) do
-      found[place_of(entry[1])] = entry[2][2]
-    end
-    k = k + 1
-  end
-  return found
-end
-
--- An order in `q`: accepted at 8, number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload.
+-- An order in `q` and `a`: accepted at 8, number of lines 1, item 2 and quantity 4 of each, length of the name 1, name, payload.
 -- Answers where the name begins and ends.
 local function name_of(order)
   local length_at = 10 + 6 * byte(order, 9)
@@ -155,19 +137,22 @@ end
 
 -- ---- Attempts (`a`) ---------------------------------------------------------------------------------------------
 
-local TRIES = '>BI2BBI4I7I8I8I8I8B'
+-- State, version, attempts, claims without an answer, claims, answers of the store at the claim, lease, its end or the
+-- next try, instant of the grant, of death, number of notes, their length; then the notes and the order.
+local TRIES = '>BI2BBI4I7I8I8I8I8BI2'
+local TRIES_SIZE = 51
 
 local function tries_of(raw)
-  local t = {}
-  t.state, t.version, t.attempts, t.unanswered, t.claims, t.answers, t.lease, t.time, t.attempted, t.settled, t.count =
-    unpack_bytes(TRIES, raw)
-  t.notes = sub(raw, 50)
+  local t, length = {}, 0
+  t.state, t.version, t.attempts, t.unanswered, t.claims, t.answers, t.lease, t.time, t.attempted, t.settled, t.count,
+    length = unpack_bytes(TRIES, raw)
+  t.notes, t.order = sub(raw, TRIES_SIZE + 1, TRIES_SIZE + length), sub(raw, TRIES_SIZE + 1 + length)
   return t
 end
 
 local function tries_text(t)
   return pack(TRIES, t.state, math.min(t.version, 65535), t.attempts, t.unanswered, t.claims, t.answers, t.lease,
-    t.time, t.attempted, t.settled, t.count) .. t.notes
+    t.time, t.attempted, t.settled, t.count, #t.notes) .. t.notes .. t.order
 end
 
 local function cut(text)
@@ -218,21 +203,21 @@ local function waits(s, place, t, due)
   put(s.a_set, place, tries_text(t))
 end
 
-local function die(s, place, t, reason, bytes)
+local function die(s, place, t, reason)
   if t.lease ~= 0 then note(t, s.at, 'd', reason) end
   t.state, t.version, t.lease, t.time, t.settled = DEAD, t.version + 1, 0, 0, s.at
   put(s.due_del, place)
   put(s.dead_set, 0, place)
   put(s.a_set, place, tries_text(t))
-  count(s.m, PLACING, DEAD, bytes)
+  count(s.m, PLACING, DEAD, payload_of(t.order))
   move(s, place, DEAD)
 end
 
 -- An order comes back without an answer, or dies of having come back too often.
-local function give_back(s, place, t, due, why, reason, bytes)
+local function give_back(s, place, t, due, why, reason)
   local unanswered = t.unanswered + (s.answers > t.answers and 1 or 0)
   if (why == 'l' or why == 'e') and unanswered >= POISON then
-    return die(s, place, t, 'poison', bytes)
+    return die(s, place, t, 'poison')
   end
   if why == 's' then
     t.attempts, t.unanswered = math.min(t.attempts + 1, 255), 0
@@ -278,7 +263,8 @@ local function finish(s, place, t, order, state, text)
     if from == DEAD then put(s.dead_del, place) else put(s.due_del, place) end
     if from == DEAD and state == PLACED then version = version + 1 end
   else
-    put(s.x_set, 0, place)
+    put(s.x_set, 0, place .. string.char(state))
+    put(s.lset, index_of(s, epoch, sequence) - m.cur)
   end
   local accepted_at = unpack_bytes('>I8', order)
   local tried = attempted == 0 and 0 or attempted - accepted_at
@@ -299,7 +285,6 @@ local function finish(s, place, t, order, state, text)
     s.t[bucket] = ended
   end
   put(ended, field, record)
-  put(s.xdel, fmt('%d-%d', epoch, sequence))
   local units = 0
   for k = 1, byte(order, 9) do
     local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
@@ -351,7 +336,7 @@ end
 -- Writes what the call decided.
 local function flush(s)
   local m = s.m
-  if #s.xdel > 0 then call('XDEL', s.q, unpack(s.xdel)) end
+  for k = 1, #s.lset do call('LSET', s.q, s.lset[k], '') end
   write(s, 'ZREM', 'due', s.due_del)
   write(s, 'ZADD', 'due', s.due_set)
   write(s, 'HDEL', 'a', s.a_del)

@@ -37,9 +37,9 @@ local function put_sale(keys, args)
     for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ev', 'ops', 'mv' }) do
       if call('EXISTS', base .. key) == 1 then return broken(key .. ' is there although the sale is not') end
     end
-    call('HSET', keys[1], 'v', FORMAT, 'run', run, 'ep', 1, 'seq', 0, 'spans', '1:0', 'cur', '', 'no', args[3],
+    call('HSET', keys[1], 'v', FORMAT, 'run', run, 'ep', 1, 'seq', 0, 'spans', '1:0', 'cur', 0, 'no', args[3],
       'name', args[4], 'key', args[5], 'made', at, 'touched', at, 'terms', args[6], 'opens', args[7], 'closes', args[8],
-      'limit', args[9], 'loose', args[9], 'paused', '0', 'closed', '0', 'purged', '', 'rev', 1, 'evn', 0, 'nm', 0)
+      'limit', args[9], 'loose', args[9], 'paused', '0', 'closed', '0', 'purged', '', 'rec', '', 'rev', 1, 'evn', 0, 'nm', 0)
     local s = { key = keys[1], base = base, at = at, m = { ep = 1, evn = 0, nm = 0 } }
     add_items(s, 0, args, 10)
     tell_sale(s)
@@ -141,17 +141,17 @@ local function retry_dead(keys, args)
   else
     for k = 2, #args do
       local epoch, sequence = unpack_bytes('>I2I6', args[k])
-      if not is_there(s.m, epoch, sequence) then return { 'missing' } end
+      if not index_of(s, epoch, sequence) then return { 'missing' } end
       if call('ZSCORE', s.base .. 'dead', args[k]) then places[#places + 1] = args[k] end
     end
   end
   if #places == 0 then return { 'count', 0 } end
-  local tries, orders = call('HMGET', s.base .. 'a', unpack(places)), orders_of(s, { unpack(places) })
+  local tries = call('HMGET', s.base .. 'a', unpack(places))
   for k, place in ipairs(places) do
     local t = tries_of(tries[k])
     t.state, t.version, t.attempts, t.unanswered, t.settled = PLACING, t.version + 1, 0, 0, 0
     put(s.dead_del, place)
-    count(s.m, DEAD, PLACING, payload_of(orders[place]))
+    count(s.m, DEAD, PLACING, payload_of(t.order))
     waits(s, place, t, s.at)
     move(s, place, PLACING)
   end
@@ -167,10 +167,10 @@ local function end_dead(keys, args)
   if s.m.purged ~= '' then return { 'conflict', 'purged', '' } end
   local place = args[2]
   local epoch, sequence = unpack_bytes('>I2I6', place)
-  if not is_there(s.m, epoch, sequence) then return { 'missing' } end
+  if not index_of(s, epoch, sequence) then return { 'missing' } end
   if not call('ZSCORE', s.base .. 'dead', place) then return { 'conflict', 'not_dead', '' } end
   local t = tries_of(call('HGET', s.base .. 'a', place))
-  finish(s, place, t, orders_of(s, { place })[place], args[3] == 'P' and PLACED or REFUSED, cut(args[4]))
+  finish(s, place, t, t.order, args[3] == 'P' and PLACED or REFUSED, cut(args[4]))
   flush(s)
   return { 'count', 1 }
 end
@@ -184,7 +184,7 @@ end
 -- Drops the sale's orders but for the outcomes, which `sweep` drops piece by piece.
 local function drop(s)
   call('HSET', s.key, 'purged', s.at, 'touched', s.at, 'rev', s.m.rev + 1, 'swept', '0', 'nb', 0, 'by', 0)
-  for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ops', 'mv' }) do call('UNLINK', s.base .. key) end
+  for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ops', 'mv', 'r', 'rz', 'rc' }) do call('UNLINK', s.base .. key) end
   tell_sale(s)
   call('XTRIM', s.base .. 'ev', 'MAXLEN', 1)
 end

@@ -5,16 +5,35 @@
 local function end_leases(s)
   local ended = call('ZRANGEBYSCORE', s.base .. 'due', '-inf', s.at - LEASED, 'LIMIT', 0, EXPIRED_MAX)
   if #ended == 0 then return end
-  local tries, orders = call('HMGET', s.base .. 'a', unpack(ended)), orders_of(s, { unpack(ended) })
-  for k, place in ipairs(ended) do
-    give_back(s, place, tries_of(tries[k]), s.at, 'e', '', payload_of(orders[place]))
-  end
+  local tries = call('HMGET', s.base .. 'a', unpack(ended))
+  for k, place in ipairs(ended) do give_back(s, place, tries_of(tries[k]), s.at, 'e', '') end
   -- What came back is claimed again by its new time, so it is written first.
   flush(s)
   local m, answers = s.m, s.answers
   s.moved, s.claimed, s.placed = {}, {}, {}
   s.a_set, s.due_set, s.due_del, s.dead_set = {}, {}, {}, {}
   s.m, s.answers = m, answers
+end
+
+-- Takes up to `room` orders from the head of the queue: their places and the orders. What was cancelled is passed over,
+-- a few thousand at a time.
+local function take_fresh(s, room)
+  local m, places, orders = s.m, {}, {}
+  for _ = 1, 20 do
+    local wanted = math.min(room - #places, m.c0 - #places)
+    if wanted <= 0 then break end
+    local popped = call('LPOP', s.q, wanted)
+    if not popped then break end
+    for k = 1, #popped do
+      if popped[k] ~= '' then
+        local n = #places + 1
+        places[n], orders[n] = place_at(s, m.cur + k - 1), popped[k]
+      end
+    end
+    m.cur = m.cur + #popped
+    s.dirty = true
+  end
+  return places, orders
 end
 
 -- ARGV: fence, most orders, length of the lease, instant of the grant, newest stock change that the caller knows,
@@ -29,13 +48,12 @@ local function claim(keys, args)
   local until_, granted = s.at + tonumber(args[3]), tonumber(args[4])
   s.answers = tonumber(args[6])
   if m.purged ~= '' then return { 0, until_, 0, 0, 0, {}, 0 } end
+  -- Nothing is claimed before what gateways remember is there: a cancelled order may be among it.
+  if m.rec == '1' then return { 0, until_, 0, math.max(m.hold, s.at + 1), m.nm, {}, 0 } end
   end_leases(s)
   local back = call('ZRANGEBYSCORE', base .. 'due', 0, s.at, 'LIMIT', 0, max)
-  local fresh, room = {}, max - #back
-  if room > 0 and m.c0 > 0 then
-    local after = m.cur == '' and '-' or '(' .. m.cur
-    fresh = call('XRANGE', s.q, after, '+', 'COUNT', room)
-  end
+  local head = m.cur
+  local fresh, orders = take_fresh(s, max - #back)
   local taken = #back + #fresh
   local reply = { 0, until_, 0, 0, m.nm, {}, #back }
   if taken > 0 then
@@ -46,10 +64,10 @@ local function claim(keys, args)
     local moved, placing = s.moved, string.char(PLACING)
     local a_set, due_set = s.a_set, s.due_set
     if #back > 0 then
-      local tries, orders = call('HMGET', base .. 'a', unpack(back)), orders_of(s, { unpack(back) })
+      local tries = call('HMGET', base .. 'a', unpack(back))
       for k, place in ipairs(back) do
         local t = tries_of(tries[k])
-        put(reply, place, orders[place])
+        put(reply, place, t.order)
         put(reply, t.attempts, t.claims)
         t.claims, t.lease, t.time, t.attempted, t.answers = t.claims + 1, lease, until_, granted, s.answers
         put(a_set, place, tries_text(t))
@@ -57,25 +75,21 @@ local function claim(keys, args)
         moved[#moved + 1] = place .. placing
       end
     end
-    local first = pack(TRIES, PLACING, 2, 0, 0, 1, s.answers, lease, until_, granted, 0, 0)
+    local first = pack(TRIES, PLACING, 2, 0, 0, 1, s.answers, lease, until_, granted, 0, 0, 0)
     local n, a_n, due_n, score = #reply, #a_set, #due_set, fmt('%.0f', until_ - LEASED)
-    local head, epoch = '', ''
     for k = 1, #fresh do
-      local id = fresh[k][1]
-      if sub(id, 1, #head) ~= head or head == '' then
-        head = string.match(id, '^%d+%-')
-        epoch = pack('>I2', tonumber(sub(head, 1, -2)))
-      end
-      local place = epoch .. pack('>I6', tonumber(sub(id, #head + 1)))
-      reply[n + 1], reply[n + 2], n = place, fresh[k][2][2], n + 2
-      a_set[a_n + 1], a_set[a_n + 2], a_n = place, first, a_n + 2
+      local place, order = fresh[k], orders[k]
+      reply[n + 1], reply[n + 2], n = place, order, n + 2
+      a_set[a_n + 1], a_set[a_n + 2], a_n = place, first .. order, a_n + 2
       due_set[due_n + 1], due_set[due_n + 2], due_n = score, place, due_n + 2
-      s.claimed[k] = place
-      s.dirty = true
     end
-    if #fresh > 0 then
-      m.cur, m.c0, m.c1 = fresh[#fresh][1], m.c0 - #fresh, m.c1 + #fresh
-      if call('EXISTS', base .. 'x') == 1 then call('ZREMRANGEBYLEX', base .. 'x', '-', '(' .. place_of(m.cur)) end
+    s.claimed = fresh
+    m.c0, m.c1 = m.c0 - #fresh, m.c1 + #fresh
+    s.dirty = true
+  end
+  if s.dirty then
+    if m.cur > head and call('EXISTS', base .. 'x') == 1 then
+      call('ZREMRANGEBYLEX', base .. 'x', '-', '(' .. place_at(s, m.cur))
     end
     flush(s)
   end
@@ -107,37 +121,45 @@ local function settle(keys, args)
     end
   end
   local raws, tries = call('HMGET', s.base .. 'a', unpack(places)), {}
-  -- Orders that were claimed together for the first time have the same bytes; only an end leaves them as they are.
+  -- Orders that were claimed together for the first time have the same attempts; only an end leaves them as they are.
   local parsed = {}
   for k, place in ipairs(places) do tries[place] = raws[k] or nil end
-  local orders, ended, answers = orders_of(s, places), {}, { '' }
+  local ended, answers = {}, { '' }
   for k = 3, #args do
     local arg = args[k]
     local place, fate = sub(arg, 1, 8), sub(arg, 17, 17)
     local lease, t, answer = unpack_bytes('>I8', arg, 9), tries[place], 'D'
     local final = (fate == 'P' and PLACED) or (fate == 'R' and REFUSED)
+    local order
     if type(t) == 'string' then
-      local known = final and parsed[t]
-      if not known then known = tries_of(t) end
-      if final and known.count == 0 and known.lease ~= 0 then parsed[t] = known end
-      t = known
-      tries[place] = t
+      -- The last two bytes are the length of the notes: without notes the order follows at once.
+      local head = final and sub(t, 1, TRIES_SIZE)
+      local known = final and sub(head, -2) == '\0\0' and parsed[head]
+      if known then
+        order, t = sub(t, TRIES_SIZE + 1), known
+      else
+        t = tries_of(t)
+        order = t.order
+        if head and t.count == 0 and t.lease ~= 0 then parsed[head] = t end
+        tries[place] = t
+      end
+    elseif t then
+      order = t.order
     end
     if t and final then
       local text = cut(sub(arg, 18))
       s.answers = s.answers + 1
       put(s.decided, final == PLACED and 'p' or 'r')
-      finish(s, place, t, orders[place], final, text)
+      finish(s, place, t, order, final, text)
       ended[place], tries[place] = final, nil
     elseif t and t.state == PLACING and t.lease == lease and t.time > s.at then
-      local payload = payload_of(orders[place])
       if fate == 'L' then
         local after, spends = unpack_bytes('>I8B', arg, 18)
-        give_back(s, place, t, s.at + after, spends == 1 and 's' or 'l', cut(sub(arg, 27)), payload)
+        give_back(s, place, t, s.at + after, spends == 1 and 's' or 'l', cut(sub(arg, 27)))
       elseif fate == 'U' then
-        give_back(s, place, t, s.at, 'u', '', payload)
+        give_back(s, place, t, s.at, 'u', '')
       else
-        die(s, place, t, cut(sub(arg, 18)), payload)
+        die(s, place, t, cut(sub(arg, 18)))
       end
     elseif t then
       answer = 'S'
@@ -149,7 +171,7 @@ local function settle(keys, args)
         local record = call('HGET', bucket, field)
         state = record and byte(record, 1)
       end
-      if s.m.purged ~= '' or not is_there(s.m, epoch, sequence) then
+      if s.m.purged ~= '' or not index_of(s, epoch, sequence) then
         answer = 'U'
       elseif not final or state ~= final then
         answer = 'S'

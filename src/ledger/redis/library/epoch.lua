@@ -2,25 +2,148 @@
 -- ---- Epochs -----------------------------------------------------------------------------------------------------
 
 -- The server is another one than before, so something that was acknowledged may be missing: a new epoch begins, and
--- new buyers wait while gateways bring back what they remember. ARGV: the new run id, the highest epoch that the
--- caller knows of, microseconds of the hold. Whoever comes first does it. Answers the epoch in force, 0 when there is no sale.
+-- the sale is on hold while gateways bring back what they remember. ARGV: the new run id, the highest epoch that the
+-- caller knows of, microseconds of the hold. Whoever comes first does it. Answers the epoch in force (0 when there is
+-- no sale), 1 while on hold, the epoch that ended, the first sequence of it that may be missing, the end of the hold,
+-- and the time.
 local function adopt(keys, args)
   local run, at = enter(args[1])
-  local held = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn')
+  local m = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn', 'rec', 'rep', 'rnext', 'hold', 'seq', 'purged')
   -- Registered, and not made yet.
-  if not held[1] then return 0 end
-  if held[1] ~= FORMAT then return redis.error_reply('-FORMAT the sale has the format ' .. held[1]) end
-  if held[2] == run then return tonumber(held[3]) end
+  if not m[1] then return { 0, 0, 0, 0, 0, at } end
+  if m[1] ~= FORMAT then return redis.error_reply('-FORMAT the sale has the format ' .. m[1]) end
+  if m[2] == run then
+    return { tonumber(m[3]), m[6] == '1' and 1 or 0, tonumber(m[7] or 0), tonumber(m[8] or 0), tonumber(m[9] or 0), at }
+  end
   local counts, first = call('HMGET', keys[1], unpack(COUNTS)), 0
   for k = 1, #COUNTS do first = first + (tonumber(counts[k]) or 0) end
-  local epoch = math.max(tonumber(held[3]), tonumber(args[2])) + 1
+  local epoch, evn = math.max(tonumber(m[3]), tonumber(args[2])) + 1, tonumber(m[5]) + 1
   local spans = {}
-  for span, begins in string.gmatch(held[4], '(%d+):(%d+)') do
+  for span, begins in string.gmatch(m[4], '(%d+):(%d+)') do
     if tonumber(begins) < first then spans[#spans + 1] = span .. ':' .. begins end
   end
   spans[#spans + 1] = fmt('%d:%d', epoch, first)
-  call('HSET', keys[1], 'run', run, 'ep', epoch, 'seq', 0, 'ls', 0, 'spans', concat(spans, ','),
-    'hold', at + tonumber(args[3]), 'evn', held[5] + 1)
-  call('XADD', sub(keys[1], 1, -2) .. 'ev', fmt('%d-%d', epoch, held[5] + 1), 'e', fmt('%d:%d', epoch, first))
-  return epoch
+  -- A hold that was not over goes on with what it had.
+  local ended, missing = tonumber(m[3]), tonumber(m[10]) + 1
+  if m[6] == '1' then ended, missing = tonumber(m[7]), tonumber(m[8]) end
+  local hold, held = at + tonumber(args[3]), m[11] == '' and '1' or ''
+  call('HSET', keys[1], 'run', run, 'ep', epoch, 'seq', 0, 'ls', 0, 'spans', concat(spans, ','), 'hold', hold,
+    'evn', evn, 'rec', held, 'rep', ended, 'rnext', missing)
+  call('XADD', sub(keys[1], 1, -2) .. 'ev', fmt('%d-%d', epoch, evn), 'e', fmt('%d:%d', epoch, first))
+  return { epoch, held == '1' and 1 or 0, ended, missing, hold, at }
+end
+
+-- Orders of the ended epoch that a gateway remembers. ARGV: fence, then for each: place; accepted at 8, key 8, body 8,
+-- and the order without its time. Answers how many were new.
+local function bring_back(keys, args)
+  local s, bad = begin(keys, args)
+  bad = bad or whole(s)
+  if bad then return bad end
+  local new = 0
+  if s.m.rec ~= '1' then return 0 end
+  for k = 2, #args, 2 do
+    local epoch, sequence = unpack_bytes('>I2I6', args[k])
+    if epoch == s.m.rep and sequence >= s.m.rnext and call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then
+      call('ZADD', s.base .. 'rz', 0, args[k])
+      new = new + 1
+    end
+  end
+  return new
+end
+
+-- Orders that a gateway knows to be cancelled. ARGV: fence, then places.
+local function bring_cancelled(keys, args)
+  local s, bad = begin(keys, args)
+  if bad then return bad end
+  if s.m.rec == '1' then call('SADD', s.base .. 'rc', unpack(args, 2)) end
+  return #args - 1
+end
+
+-- An order of which nobody knows more than that it was accepted, or one whose units are gone.
+local function lose(s, place, kept)
+  local epoch, sequence = unpack_bytes('>I2I6', place)
+  local bucket, field = bucket_of(s, epoch, sequence)
+  local body = kept or string.char(0, 7) .. 'unknown'
+  s.t[bucket] = s.t[bucket] or {}
+  put(s.t[bucket], field, pack('>BI2BI6BI2', LOST, 1, 0, 0, 2, 0) .. body .. string.char(8) .. 'failover')
+  put(s.x_set, 0, place .. string.char(LOST))
+  s.m.c8 = s.m.c8 + 1
+  return ''
+end
+
+-- Takes an order back into the queue; answers what the queue gets for it.
+local function take_back(s, place, brought)
+  local m, kept = s.m, sub(brought, 25)
+  local order = sub(brought, 1, 8) .. kept
+  local name_at, name_end = name_of(order)
+  local body = sub(order, 9, name_end)
+  local buyer, units = buyer_of(s, sub(order, name_at, name_end)), 0
+  for k = 1, byte(order, 9) do
+    local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
+    units = units + quantity
+    if index >= m.ni or item_of(s, index).a < quantity then return lose(s, place, body) end
+  end
+  for k = 1, byte(order, 9) do
+    local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
+    local item = item_of(s, index)
+    item.a, item.h, item.dirty = item.a - quantity, item.h + quantity, true
+    if item.a == 0 then
+      item.g = item.g + 1
+      s.levels[index] = true
+    end
+  end
+  if buyer.orders == '' then m.nb = m.nb + 1 end
+  buyer.orders, buyer.units, buyer.dirty = buyer.orders .. sub(brought, 9, 24) .. place, buyer.units + units, true
+  m.c0, m.by = m.c0 + 1, m.by + #order - name_end
+  return order
+end
+
+-- Ends a hold that is over, a few hundred orders at a time: what was brought back goes into the queue at its own place,
+-- what is missing between is lost. ARGV: fence. Answers microseconds until it is to be called again, -1 when done.
+local function end_hold(keys, args)
+  local s, bad = begin(keys, args)
+  bad = bad or whole(s)
+  if bad then return bad end
+  local m, base = s.m, s.base
+  if m.rec ~= '1' then return -1 end
+  if s.at < m.hold then return m.hold - s.at end
+  local brought, queued, gone = call('ZRANGEBYLEX', base .. 'rz', '-', '+', 'LIMIT', 0, 200), {}, {}
+  local steps = 0
+  for _, place in ipairs(brought) do
+    local _, sequence = unpack_bytes('>I2I6', place)
+    while m.rnext < sequence and steps < 500 do
+      put(queued, lose(s, pack('>I2I6', m.rep, m.rnext)))
+      m.rnext, steps = m.rnext + 1, steps + 1
+    end
+    if m.rnext < sequence then break end
+    put(queued, take_back(s, place, call('HGET', base .. 'r', place)))
+    put(gone, place)
+    m.rnext, steps = m.rnext + 1, steps + 1
+  end
+  if #queued > 0 then
+    call('RPUSH', s.q, unpack(queued))
+    if #gone > 0 then
+      call('ZREM', base .. 'rz', unpack(gone))
+      call('HDEL', base .. 'r', unpack(gone))
+    end
+    -- The new epoch begins behind them.
+    call('HSET', s.key, 'spans', (string.gsub(m.spans, '%d+$', fmt('%d', accepted(m)))))
+    flush(s)
+    return 0
+  end
+  local cancelled = call('SRANDMEMBER', base .. 'rc', 200)
+  if #cancelled > 0 then
+    for _, place in ipairs(cancelled) do
+      local index = index_of(s, unpack_bytes('>I2I6', place))
+      local order = index and index >= m.cur and call('LINDEX', s.q, index - m.cur)
+      if order and order ~= '' then finish(s, place, nil, order, CANCELLED, '') end
+    end
+    call('SREM', base .. 'rc', unpack(cancelled))
+    if s.dirty then flush(s) end
+    return 0
+  end
+  m.evn = m.evn + 1
+  call('HSET', s.key, 'rec', '', 'evn', m.evn)
+  call('XADD', base .. 'ev', fmt('%d-%d', m.ep, m.evn), 'e', fmt('%d:%d', m.ep, accepted(m)))
+  return -1
 end

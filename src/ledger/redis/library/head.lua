@@ -8,11 +8,12 @@
 --
 -- KEYS[1] is the sale's `m`; every other key of the sale has the same prefix and so the same slot:
 --   m    the sale: terms, items, counters, epoch, run id        b    buyer -> units, and (key, body, place) an order
---   q    stream of orders that are not terminal, id epoch-sequence
---   a    claimed orders, the dead too -> attempts               due  claimed orders by lease end or by next try
---   dead dead orders                                            x    orders that ended without a claim, beyond the cursor
+--   q    list of the orders that were never claimed, in order of admission; empty where one was cancelled
+--   a    claimed orders, the dead too -> attempts and order     due  claimed orders by lease end or by next try
+--   dead dead orders                                            x    orders that ended unclaimed, while q has their place
 --   t:*  ended orders, 32 a key                                 n    what is too long for `t`
 --   ev   the sale's tail, one entry a batch                     ops, mv  stock changes by operation, and by number
+--   r, rz, rc  while a new epoch is on hold: orders that gateways bring back, in their order, and cancelled ones
 -- A place is 8 bytes, epoch (2) and sequence (6), so that bytes sort as places do.
 
 -- Lua's and the server's own functions are there only while a function runs: each call sets these first.
@@ -22,4 +23,4 @@ local FORMAT = '1'
 -- Lease ends stand below zero in `due`, next tries above: one sorted set, two ranges.
 local LEASED = 4503599627370496
 local EXPIRED_MAX, POISON, NOTES_MAX, REASON_MAX, INLINE_MAX, BUCKET = 1000, 20, 32, 200, 64, 32
-local QUEUED, PLACING, PLACED, REFUSED, CANCELLED, DEAD = 0, 1, 2, 4, 5, 7
+local QUEUED, PLACING, PLACED, REFUSED, CANCELLED, DEAD, LOST = 0, 1, 2, 4, 5, 7, 8

@@ -7,13 +7,13 @@
 
 local ERAS_MAX, WINDOW, FULL_MAX = 256, 20, 4503599627370496
 
-local function begin_all(keys, args)
+local function begin_all(keys, args, reads)
   local run, at = enter(args[1])
   local base = sub(keys[1], 1, -9)
   local list, d = call('HGETALL', keys[1]), {}
   for k = 1, #list, 2 do d[list[k]] = list[k + 1] end
   if d.v and d.v ~= FORMAT then return nil, redis.error_reply('-FORMAT the settings have the format ' .. d.v) end
-  if d.run ~= run then return nil, redis.error_reply('-FENCED the run id in force is another') end
+  if d.run ~= run and not (reads and run == '*') then return nil, redis.error_reply('-FENCED the run id in force is another') end
   return { base = base, key = keys[1], at = at, d = d }
 end
 
@@ -155,7 +155,7 @@ end
 
 -- The drain's settings. ARGV: fence.
 local function settings(keys, args)
-  local s, bad = begin_all(keys, args)
+  local s, bad = begin_all(keys, args, true)
   if bad then return bad end
   return { s.at, call('HGETALL', s.key), eras_of(s) }
 end

@@ -1,42 +1,53 @@
 
 -- ---- Reads ------------------------------------------------------------------------------------------------------
 
--- When the oldest order was accepted that waits: queued, or come back. It is the first of `q` that is neither under
--- a lease nor dead; beyond so many of those, the first that was never claimed.
+-- When the oldest order was accepted that waits: come back (the first thousand are looked at), or never claimed.
 local function oldest(s)
-  local m, after = s.m, '-'
-  if m.c0 + m.c1 == 0 then return 0 end
-  for _ = 1, 10 do
-    local page = call('XRANGE', s.q, after, '+', 'COUNT', 100)
-    if #page == 0 then return 0 end
-    local places = {}
-    for k = 1, #page do places[k] = place_of(page[k][1]) end
-    local tries = call('HMGET', s.base .. 'a', unpack(places))
-    for k = 1, #page do
-      local t = tries[k] and tries_of(tries[k])
-      if not t or (t.state == PLACING and t.lease == 0) then return unpack_bytes('>I8', page[k][2][2]) end
+  local m, since = s.m, nil
+  local back = call('ZRANGEBYSCORE', s.base .. 'due', 0, '+inf', 'LIMIT', 0, 1000)
+  table.sort(back)
+  if back[1] then since = unpack_bytes('>I8', tries_of(call('HGET', s.base .. 'a', back[1])).order) end
+  if m.c0 > 0 then
+    for _, order in ipairs(call('LRANGE', s.q, 0, 100)) do
+      if order ~= '' then
+        local first = unpack_bytes('>I8', order)
+        return since and math.min(since, first) or first
+      end
     end
-    after = '(' .. page[#page][1]
   end
-  if m.c0 == 0 then return 0 end
-  local first = call('XRANGE', s.q, m.cur == '' and '-' or '(' .. m.cur, '+', 'COUNT', 1)[1]
-  return first and unpack_bytes('>I8', first[2][2]) or 0
+  return since or 0
 end
 
 -- ARGV: fence. Answers the time, since when the oldest order waits or 0, and all of `m`; nothing when there is no
 -- such sale.
 local function census(keys, args)
   if call('EXISTS', keys[1]) == 0 then return {} end
-  local s, bad = begin(keys, args)
+  local s, bad = begin(keys, args, true)
   if bad then return bad end
   local waits_since = s.m.purged == '' and oldest(s) or 0
   return { s.at, waits_since, call('HGETALL', s.key) }
 end
 
+-- Orders of the queue by where they lie in it; neighbours are read together.
+local function waiting_orders(s, wanted, of)
+  table.sort(wanted, function(one, other) return one[1] < other[1] end)
+  local k = 1
+  while k <= #wanted do
+    local first, last = wanted[k][1], k
+    while wanted[last + 1] and wanted[last + 1][1] - wanted[last][1] <= 4 do last = last + 1 end
+    local orders = call('LRANGE', s.q, first, wanted[last][1])
+    for j = k, last do
+      local order = orders[wanted[j][1] - first + 1]
+      if order and order ~= '' then of[wanted[j][2]] = { order, '' } end
+    end
+    k = last + 1
+  end
+end
+
 -- ARGV: fence, places. Answers for each what there is: of `q`, of `a`, of `t`, of `n`, each '' when it is not there;
 -- all four are '' for an order that was never admitted.
 local function orders(keys, args)
-  local s, bad = begin(keys, args)
+  local s, bad = begin(keys, args, true)
   if bad then return bad end
   local reply, open, buckets = {}, {}, {}
   for k = 2, #args do
@@ -65,13 +76,21 @@ local function orders(keys, args)
     end
   end
   if #open > 0 then
-    local tries = call('HMGET', s.base .. 'a', unpack(open))
+    local tries, waiting = call('HMGET', s.base .. 'a', unpack(open)), {}
     local of = {}
-    for k, place in ipairs(open) do of[place] = tries[k] or '' end
-    local kept = orders_of(s, open)
+    for k, place in ipairs(open) do
+      if tries[k] then
+        local t = tries_of(tries[k])
+        of[place] = { t.order, sub(tries[k], 1, #tries[k] - #t.order) }
+      else
+        local index = index_of(s, unpack_bytes('>I2I6', place))
+        if index and index >= s.m.cur then waiting[#waiting + 1] = { index - s.m.cur, place } end
+      end
+    end
+    waiting_orders(s, waiting, of)
     for k = 2, #args do
-      local order = kept[args[k]]
-      if order then reply[4 * (k - 2) + 1], reply[4 * (k - 2) + 2] = order, of[args[k]] end
+      local order = of[args[k]]
+      if order then reply[4 * (k - 2) + 1], reply[4 * (k - 2) + 2] = order[1], order[2] end
     end
   end
   return reply
@@ -79,16 +98,16 @@ end
 
 -- ARGV: fence, first place, how many. Answers the places of dead orders.
 local function dead(keys, args)
-  local s, bad = begin(keys, args)
+  local s, bad = begin(keys, args, true)
   if bad then return bad end
   return call('ZRANGEBYLEX', s.base .. 'dead', '[' .. args[2], '+', 'LIMIT', 0, args[3])
 end
 
 -- What a gateway remembers, but for the buyers. ARGV: fence. Answers the time, number of the newest entry of the tail,
--- the cursor, all of `m`, the claimed orders, the dead ones, and those that ended beyond the cursor.
+-- how many orders left the queue's head, all of `m`, the claimed orders, the dead ones, and those that ended beyond the cursor.
 local function snapshot(keys, args)
   if call('EXISTS', keys[1]) == 0 then return {} end
-  local s, bad = begin(keys, args)
+  local s, bad = begin(keys, args, true)
   if bad then return bad end
   local base = s.base
   return {
@@ -99,7 +118,7 @@ end
 
 -- Buyers who hold tickets, page by page. ARGV: fence, cursor. Answers the next cursor and names.
 local function buyers(keys, args)
-  local s, bad = begin(keys, args)
+  local s, bad = begin(keys, args, true)
   if bad then return bad end
   local page = call('HSCAN', s.base .. 'b', args[2], 'COUNT', 1000)
   local names = {}

@@ -17,7 +17,7 @@ end
 
 -- The number of a name. ARGV: fence, name. Answers '' when there is none.
 local function find(keys, args)
-  local s, bad = begin_all(keys, args)
+  local s, bad = begin_all(keys, args, true)
   if bad then return bad end
   return call('HGET', s.base .. 'sales', args[2]) or ''
 end
@@ -36,7 +36,7 @@ end
 
 -- All sales. ARGV: fence. Answers name and number in turn.
 local function sales(keys, args)
-  local s, bad = begin_all(keys, args)
+  local s, bad = begin_all(keys, args, true)
   if bad then return bad end
   return call('HGETALL', s.base .. 'sales')
 end

@@ -10,12 +10,16 @@ local function receipt(s, place, fresh)
     if ended then
       state, at = byte(ended, 1), s.m.made + unpack_bytes('>I6', ended, 5)
     else
-      local id = id_of(place)
-      local entry = call('XRANGE', s.q, id, id)[1]
-      if not entry then return '' end
-      at = unpack_bytes('>I8', entry[2][2])
       local tries = call('HGET', s.base .. 'a', place)
-      if tries then state = byte(tries, 1) end
+      if tries then
+        local t = tries_of(tries)
+        state, at = t.state, unpack_bytes('>I8', t.order)
+      else
+        local index = index_of(s, unpack_bytes('>I2I6', place))
+        local order = index and call('LINDEX', s.q, index - s.m.cur)
+        if not order then return '' end
+        at = unpack_bytes('>I8', order)
+      end
     end
   end
   return place .. pack('>I8B', at, state)
@@ -26,7 +30,7 @@ local function phase(s)
   if m.closed == '1' or (m.closes ~= '' and at >= tonumber(m.closes)) then return 'C' end
   if m.paused == '1' then return 'P' end
   if m.opens ~= '' and at < tonumber(m.opens) then return 'N' .. m.opens end
-  if at < m.hold then return 'H' end
+  if m.rec == '1' then return 'H' end
   return nil
 end
 
@@ -98,16 +102,6 @@ local function take_stock(s, order)
   end
 end
 
--- Appends the accepted orders to the queue, after the ones before them.
-local function enqueue(s, orders)
-  local m, at = s.m, pack('>I8', s.at)
-  local first = m.seq - #orders + 1
-  local id = call('XADD', s.q, m.ep .. '-' .. first, 'o', at .. orders[1])
-  local next = m.ep .. '-*'
-  for k = 2, #orders do call('XADD', s.q, next, 'o', at .. orders[k]) end
-  return id
-end
-
 -- ARGV: fence, most orders that may wait, most bytes of their payloads, then for each order: key 8, body 8 and
 -- buyer's hash 8; the buyer; the order as it is kept, without its time: lines, name, payload.
 -- Answers: epoch, time, and for each order its sequence, or why not; with R and L a receipt.
@@ -124,7 +118,7 @@ local function reserve(keys, args)
   end
   prefetch(s, args, names)
   local bound, phase_now = { orders = tonumber(args[2]), bytes = tonumber(args[3]) }, phase(s)
-  local limit, epoch = tonumber(m.limit), pack('>I2', m.ep)
+  local limit, epoch, accepted_at = tonumber(m.limit), pack('>I2', m.ep), pack('>I8', s.at)
   local fresh, replays, adds, changed, admitted = {}, {}, {}, {}, s.admitted
   for k = 4, #args, 3 do
     local key, name, order = args[k], args[k + 1], args[k + 2]
@@ -155,7 +149,7 @@ local function reserve(keys, args)
         if held == '' then m.nb = m.nb + 1 end
         if #adds == 0 then admitted[1] = place end
         fresh[place] = s.at
-        adds[#adds + 1] = order
+        adds[#adds + 1] = accepted_at .. order
         admitted[#admitted + 1] = sub(key, 17, 24)
         names[name] = pack('>I6', units_held + units) .. sub(held, 7) .. sub(key, 1, 16) .. place
         changed[name] = true
@@ -165,7 +159,7 @@ local function reserve(keys, args)
     answers[(k - 4) / 3 + 3] = answer
   end
   if #adds > 0 then
-    enqueue(s, adds)
+    call('RPUSH', s.q, unpack(adds))
     local buyers, n = {}, 0
     for name in pairs(changed) do
       buyers[n + 1], buyers[n + 2], n = name, names[name], n + 2
@@ -192,17 +186,16 @@ local function cancel(keys, args)
     local place = args[k]
     local epoch, sequence = unpack_bytes('>I2I6', place)
     local bucket, field = bucket_of(s, epoch, sequence)
-    local ended = call('HGET', bucket, field)
-    if m.purged ~= '' or not is_there(m, epoch, sequence) then
+    local ended, index = call('HGET', bucket, field), index_of(s, epoch, sequence)
+    if m.purged ~= '' or not index then
       answers[k - 1] = 'U'
     elseif done[place] or (ended and byte(ended, 1) == CANCELLED) then
       answers[k - 1] = 'D'
     elseif ended or epoch ~= m.ep or call('HEXISTS', s.base .. 'a', place) == 1 then
       answers[k - 1] = 'T'
     else
-      local id = id_of(place)
-      finish(s, place, nil, call('XRANGE', s.q, id, id)[1][2][2], CANCELLED, '')
-      answers[k - 1], done[place] = 'D', true
+      finish(s, place, nil, call('LINDEX', s.q, index - m.cur), CANCELLED, '')
+    answers[k - 1], done[place] = 'D', true
     end
   end
   if s.dirty then flush(s) end

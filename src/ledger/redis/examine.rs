@@ -1,0 +1,111 @@
+//! What a server says of itself, for the doctor: read once, and nothing is changed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::client::client;
+use super::config::Config;
+use super::library;
+use crate::clock::Timestamp;
+
+/// What was seen of a server. A field is `None` where the server would not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its version.
+    pub version: String,
+    /// `master` or `slave`.
+    pub role: String,
+    /// It is part of a cluster.
+    pub cluster: bool,
+    /// What it throws away when memory is full.
+    pub eviction: String,
+    /// Bytes that it may take; 0 is no bound.
+    pub maxmemory: u64,
+    /// It keeps an append-only file.
+    pub appends: bool,
+    /// How often that is synced.
+    pub fsync: Option<String>,
+    /// It may skip syncs while it rewrites that file.
+    pub skips_fsync: Option<bool>,
+    /// Replicas that follow it now.
+    pub replicas: u64,
+    /// Its last snapshot or rewrite failed.
+    pub failing: bool,
+    /// Its time.
+    pub time: Option<Timestamp>,
+    /// The function library is there, or the user may load it.
+    pub library: bool,
+    /// What this user may not do, in the server's words.
+    pub denied: Vec<String>,
+}
+
+/// Asks a server; blocks for at most `patience` at each step.
+///
+/// # Errors
+/// What was seen, such as a wrong password; nothing of it is secret.
+pub fn examine(config: &Config, patience: Duration) -> Result<About, String> {
+    let client = client(config).map_err(|error| error.to_string())?;
+    let connection =
+        client.get_connection_with_timeout(patience).map_err(|error| error.to_string())?;
+    let patient = connection
+        .set_read_timeout(Some(patience))
+        .and_then(|()| connection.set_write_timeout(Some(patience)));
+    patient.map_err(|error| error.to_string())?;
+    let mut asking = Asking { connection, denied: Vec::new() };
+    let info: String = asking.must(&["INFO"])?;
+    let said: HashMap<&str, &str> =
+        info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+    let of = |field: &str| said.get(field).copied().unwrap_or_default();
+    let mut about = About {
+        version: of("redis_version").to_owned(),
+        role: of("role").to_owned(),
+        cluster: of("cluster_enabled") == "1",
+        eviction: of("maxmemory_policy").to_owned(),
+        maxmemory: of("maxmemory").parse().unwrap_or(0),
+        appends: of("aof_enabled") == "1",
+        replicas: of("connected_slaves").parse().unwrap_or(0),
+        failing: [of("rdb_last_bgsave_status"), of("aof_last_write_status")].contains(&"err"),
+        ..About::default()
+    };
+    about.fsync = asking.setting("appendfsync");
+    about.skips_fsync = asking.setting("no-appendfsync-on-rewrite").map(|said| said == "yes");
+    let time: Option<(u64, u64)> = asking.may(&["TIME"]);
+    about.time = time.map(|(seconds, micros)| Timestamp(seconds * 1_000_000 + micros));
+    let name = library::SHIPPED.name.as_str();
+    let listed: Option<redis::Value> = asking.may(&["FUNCTION", "LIST", "LIBRARYNAME", name]);
+    about.library = matches!(listed, Some(redis::Value::Array(found)) if !found.is_empty());
+    about.denied = asking.denied;
+    Ok(about)
+}
+
+/// A connection, and what was refused on it.
+struct Asking {
+    connection: redis::Connection,
+    denied: Vec<String>,
+}
+
+impl Asking {
+    fn must<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> Result<T, String> {
+        let mut command = redis::Cmd::new();
+        words.iter().for_each(|word| {
+            command.arg(*word);
+        });
+        command.query(&mut self.connection).map_err(|error| error.to_string())
+    }
+
+    /// A refusal is kept and told.
+    fn may<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> Option<T> {
+        match self.must(words) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.denied.push(format!("{}: {why}", words.join(" ")));
+                None
+            }
+        }
+    }
+
+    fn setting(&mut self, name: &str) -> Option<String> {
+        let said: Option<Vec<String>> = self.may(&["CONFIG", "GET", name]);
+        said.and_then(|words| words.into_iter().nth(1))
+    }
+}
