@@ -57,6 +57,8 @@ pub struct Fate {
     pub was_unknown: bool,
     /// It is still not known.
     pub open: bool,
+    /// It has no ticket, and the last answer was about this moment only: busy, stopping, no ledger.
+    pub turned_away: bool,
     /// The gateway said of a ticket that it was known before.
     pub replayed: bool,
     /// Told sold_out and the like after a ticket had been given for the same key.
@@ -65,6 +67,9 @@ pub struct Fate {
 
 impl Fate {
     fn learn(&mut self, verdict: &Verdict) {
+        self.turned_away = self.tickets.is_empty()
+            && matches!(verdict, Verdict::Refused { .. })
+            && !verdict.settles_earlier_doubt();
         match verdict {
             Verdict::Accepted { ticket, replayed } => {
                 self.open = false;
@@ -117,6 +122,12 @@ impl History {
     /// Asks of which it is not known whether they were taken.
     pub fn open_asks(&self) -> Vec<u64> {
         self.fates().into_iter().filter(|(_, fate)| fate.open).map(|(ask, _)| ask).collect()
+    }
+
+    /// Those, and asks that were turned away for now.
+    pub fn unserved_asks(&self) -> Vec<u64> {
+        let unserved = |fate: &Fate| fate.open || fate.turned_away;
+        self.fates().into_iter().filter(|(_, fate)| unserved(fate)).map(|(ask, _)| ask).collect()
     }
 
     /// Attempts that got no answer at all.
@@ -206,6 +217,15 @@ mod tests {
         assert!(!fate(&[CUT, accepted("t")]).open);
         assert!(!fate(&[refused("backlog_full")]).open);
         assert!(!fate(&[accepted("t"), CUT]).open);
+    }
+
+    #[test]
+    fn who_is_turned_away_is_not_served_yet() {
+        assert!(fate(&[refused("ledger_unavailable")]).turned_away);
+        assert!(fate(&[CUT, refused("backlog_full")]).turned_away);
+        assert!(!fate(&[refused("stopping"), accepted("t")]).turned_away);
+        assert!(!fate(&[accepted("t"), refused("rate_limited")]).turned_away);
+        assert!(!fate(&[refused("overloaded"), refused("sold_out")]).turned_away);
     }
 
     #[test]

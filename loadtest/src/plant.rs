@@ -1,4 +1,4 @@
-//! A gateway with a directory, two ports and a configuration, that can be ended and started again.
+//! A process with a directory, two ports and a configuration, that can be ended and started again.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,12 +23,32 @@ pub(super) const STOP_WITHIN: Duration = Duration::from_secs(15);
 /// How long a buyer waits for an answer, and for a gateway that was killed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A gateway of our own.
+/// What a process does of the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    #[default]
+    All,
+    Gateway,
+    Drain,
+}
+
+/// How a process is set up, but for its own directory and ports.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Setup {
+    pub(super) role: Role,
+    /// `[drain] rate`
+    pub(super) drain_rate: String,
+    /// Settings beside the file's, as `FOREBAY_SECTION__KEY`.
+    pub(super) environment: Vec<(&'static str, String)>,
+    /// Where the simulated store lies; below the process's own directory when there is none.
+    pub(super) store: Option<PathBuf>,
+}
+
+/// A gateway of our own, or another process of a deployment.
 pub(super) struct Plant {
     binary: PathBuf,
     directory: TempDir,
-    /// Settings beside the file's.
-    environment: Vec<(&'static str, String)>,
+    setup: Setup,
     pub(super) public: Target,
     pub(super) admin: Admin,
     pub(super) process: Process,
@@ -49,31 +69,46 @@ impl Plant {
         drain_rate: &str,
         environment: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Self> {
+        let drain_rate = drain_rate.to_owned();
+        Self::start_as(binary, Setup { drain_rate, environment, ..Setup::default() }).await
+    }
+
+    /// Starts a process that is set up so.
+    pub(super) async fn start_as(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
         let directory = TempDir::with_prefix("forebay-prove-")?;
         let (public, admin) = (free_address()?, free_address()?);
-        let at = |name: &str| directory.path().join(name).display().to_string();
+        let at = |name: &str| directory.path().join(name);
         let config = format!(
             "[public]\nlisten = \"{public}\"\n\n[admin]\nlisten = \"{admin}\"\n\n\
              [ledger.embedded]\ndirectory = {:?}\n\n[store.simulated]\ndirectory = {:?}\n\n\
-             [queue]\nmax_wait = \"1000h\"\ncapacity = 4000000\n\n[drain]\nrate = \"{drain_rate}\"\n",
-            at("ledger"),
-            at("store"),
+             [queue]\nmax_wait = \"1000h\"\ncapacity = 4000000\n\n[drain]\nrate = \"{}\"\n",
+            at("ledger").display().to_string(),
+            setup.store.clone().unwrap_or_else(|| at("store")).display().to_string(),
+            setup.drain_rate,
         );
-        std::fs::write(directory.path().join("forebay.toml"), config)?;
-        let public = Target::from(public);
-        let (process, ready_after) = serve(binary, directory.path(), &environment, &public).await?;
-        let admin = Admin::new(Target::from(admin), None);
+        std::fs::write(at("forebay.toml"), config)?;
+        let (public, admin) = (Target::from(public), Target::from(admin));
+        let (process, ready_after) =
+            serve(binary, directory.path(), &setup, probed(&setup, &public, &admin)).await?;
+        let admin = Admin::new(admin, None);
         let binary = binary.to_owned();
-        Ok(Self { binary, directory, environment, public, admin, process, ready_after })
+        Ok(Self { binary, directory, setup, public, admin, process, ready_after })
     }
 
-    /// Starts the ended gateway again, on the same directory and ports.
+    /// Starts the ended process again, on the same directory and ports.
     pub(super) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let probed = self.probed();
         let (process, ready_after) =
-            serve(&self.binary, self.directory.path(), &self.environment, &self.public).await?;
+            serve(&self.binary, self.directory.path(), &self.setup, &probed).await?;
         self.process = process;
         self.ready_after = ready_after;
         Ok(())
+    }
+
+    /// Where it says whether it is ready.
+    pub(super) fn probed(&self) -> Target {
+        let admin = Target::from(self.admin.address());
+        probed(&self.setup, &self.public, &admin).clone()
     }
 
     /// Its settings file.
@@ -135,7 +170,7 @@ impl Plant {
 
     /// Where the simulated store lies.
     pub(crate) fn store_directory(&self) -> PathBuf {
-        self.directory.path().join("store")
+        self.setup.store.clone().unwrap_or_else(|| self.directory.path().join("store"))
     }
 
     /// The simulated store's tables, for hands that are not the gateway's.
@@ -157,14 +192,24 @@ impl Plant {
     }
 }
 
+/// A drain has no side for buyers.
+fn probed<'a>(setup: &Setup, public: &'a Target, admin: &'a Target) -> &'a Target {
+    if setup.role == Role::Drain { admin } else { public }
+}
+
 async fn serve(
     binary: &Path,
     directory: &Path,
-    environment: &[(&str, String)],
-    public: &Target,
+    setup: &Setup,
+    probed: &Target,
 ) -> anyhow::Result<(Process, Duration)> {
-    let arguments = ["serve", "--config", "forebay.toml"];
-    let mut process = Process::start(binary, &arguments, directory, environment)?;
-    let ready_after = process.ready(public, READY_WITHIN).await?;
+    let role = match setup.role {
+        Role::All => "all",
+        Role::Gateway => "gateway",
+        Role::Drain => "drain",
+    };
+    let arguments = ["serve", "--config", "forebay.toml", "--role", role];
+    let mut process = Process::start(binary, &arguments, directory, &setup.environment)?;
+    let ready_after = process.ready(probed, READY_WITHIN).await?;
     Ok((process, ready_after))
 }

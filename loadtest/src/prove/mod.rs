@@ -13,6 +13,7 @@ mod model;
 mod overload;
 mod pace;
 mod peers;
+mod redis;
 mod restart;
 mod scenarios;
 mod slow;
@@ -66,6 +67,8 @@ pub enum Name {
     Verify,
     /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
     Waiting,
+    /// Redis as the ledger of many processes: exact, paced over all of them, and nothing lost when any is killed
+    Redis,
     /// Every scenario of the load test keeps every promise
     Scenarios,
     /// Every bad input is answered as it should be, and no proxy in front counts requests differently
@@ -159,6 +162,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Redis => Box::pin(redis::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Scenarios => {
             Box::pin(scenarios::prove(&binary, proof.scale, &mut checks)).await?;
         }

@@ -38,6 +38,12 @@ impl Call {
         String::from_utf8_lossy(word).into_owned()
     }
 
+    /// The words of the command as they went over the wire.
+    #[must_use]
+    pub fn words(&self) -> &[Vec<u8>] {
+        &self.words
+    }
+
     /// The function that it calls, if it calls one.
     #[must_use]
     pub fn function(&self) -> Option<String> {
