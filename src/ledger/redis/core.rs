@@ -44,6 +44,8 @@ pub(super) struct Core {
     pub(super) ring: Ring,
     pub(super) remembered: Arc<Remembered>,
     pub(super) rounds: Rounds,
+    /// The newest epoch of the deployment that this process saw.
+    epoch: AtomicU64,
     /// How many answers the store ever gave, as far as this process knows.
     answers: AtomicU64,
     /// Written by the keeper, read by anybody.
@@ -74,6 +76,7 @@ impl Core {
             ring: Ring::new(1),
             remembered: Arc::new(Remembered::new(remember)),
             rounds: Rounds::default(),
+            epoch: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),
         })
@@ -106,6 +109,19 @@ impl Core {
 
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The newest epoch of a sale that this process saw.
+    pub(super) fn epoch_of(&self, sale_no: SaleNo) -> u16 {
+        self.known.get(&sale_no).map_or(0, |known| known.epoch)
+    }
+
+    pub(super) fn saw_epoch(&self, epoch: u64) {
+        self.epoch.fetch_max(epoch, Ordering::Relaxed);
     }
 
     pub(super) fn answers(&self) -> u64 {
@@ -222,6 +238,14 @@ impl Core {
         let known = Arc::new(docs::known(doc, &self.keyring));
         self.known.insert(doc.sale_no, Arc::clone(&known));
         known
+    }
+
+    /// A sale that this process knows and that is not among those in the server, its name. Sales go only when they
+    /// were purged long ago: somebody deleted keys, or the server lost all that it had.
+    pub(super) fn vanished(&self, sales: &[(String, SaleNo)]) -> Option<SaleName> {
+        let there = |sale_no: SaleNo| sales.iter().any(|(_, other)| *other == sale_no);
+        let gone = self.known.iter().find(|known| !known.purged && !there(known.sale_no));
+        gone.map(|known| known.name.clone())
     }
 
     pub(super) fn forget(&self, sale_no: SaleNo) {

@@ -232,6 +232,8 @@ pub(super) fn known(doc: &SaleDoc, keyring: &Keyring) -> Known {
         made_at: doc.made_at,
         skus: doc.census.items.iter().map(|item| item.sku.clone()).collect(),
         drain_rate: doc.terms.drain_rate,
+        purged: doc.purged,
+        epoch: doc.census.epoch,
         seal: keyring.seal(doc.key_id, doc.sale_no, doc.made_at),
     }
 }

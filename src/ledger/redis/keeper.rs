@@ -50,12 +50,21 @@ pub(super) async fn keep(core: Arc<Core>) {
 }
 
 async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
-    core.call_all("adopt_all", |command| {
-        command.arg(0);
-    })
-    .await?;
+    let epoch = core.call_all("adopt_all", |command| {
+        command.arg(core.epoch());
+    });
+    core.saw_epoch(reply::number(&epoch.await?)?);
+    let sales = sales(core).await?;
+    if let Some(name) = core.vanished(&sales) {
+        let reason = format!(
+            "the sale `{name}` is not in Redis any more: its keys were deleted, or this is another Redis. \
+             Bring its data back; restarted processes go on without it"
+        );
+        return Err(Fault::unavailable(&reason));
+    }
+    // Not before: a server that lost all is given nothing of its own.
     keys(core).await?;
-    for (_, sale_no) in sales(core).await? {
+    for (_, sale_no) in sales {
         recover::adopt(core, sale_no).await?;
     }
     Ok(())

@@ -180,7 +180,7 @@ impl Batch {
         for job in self.jobs {
             let own: Result<Vec<Reserved>, Fault> = told.drain(..job.orders.len()).collect();
             if let Ok(answers) = &own {
-                remembered.keep(job.orders.into_iter(), answers.iter());
+                remembered.keep(&job.orders, answers);
             }
             // A caller who went away needs no answer: his key finds the order.
             let _ = job.reply.send(own);

@@ -21,6 +21,10 @@ pub(super) struct Known {
     pub(super) skus: Vec<Sku>,
     /// The sale's cap at the drain.
     pub(super) drain_rate: Option<Rate>,
+    /// Its orders were dropped.
+    pub(super) purged: bool,
+    /// The newest epoch of it that this process saw.
+    pub(super) epoch: u16,
     /// `None` while its ticket key is not in the keyring: its orders cannot be read.
     pub(super) seal: Option<SaleSeal>,
 }
@@ -149,7 +153,10 @@ pub(super) fn timeline(
         return ended(place, kept, known).map(Some);
     }
     if kept.queue.is_empty() {
-        return Ok(None);
+        // Nobody may be told that it is lost while somebody may bring it back.
+        let on_hold =
+            Fault::unavailable("a new epoch began: orders that were accepted come back first");
+        return if kept.long == b"H" { Err(on_hold.into()) } else { Ok(None) };
     }
     let mut from = Cut(kept.queue);
     let accepted_at = Timestamp(from.number(8)?);

@@ -31,7 +31,7 @@ struct Hold {
 /// Makes the server's epoch the sale's. While the sale is on hold, a task of its own ends that.
 pub(super) async fn adopt(core: &Arc<Core>, sale_no: SaleNo) -> Result<(), Fault> {
     let answer = core.call("adopt", sale_no, |command| {
-        command.arg(0).arg(micros(core.config.recover_hold.0));
+        command.arg(core.epoch_of(sale_no)).arg(micros(core.config.recover_hold.0));
     });
     let answer = reply::list(answer.await?)?;
     let [epoch, held, ended, missing, ..] = answer.as_slice() else {
@@ -69,17 +69,12 @@ pub(super) async fn adopt(core: &Arc<Core>, sale_no: SaleNo) -> Result<(), Fault
 
 async fn bring_back(core: &Core, hold: Hold) -> Result<(), Fault> {
     let Hold { sale_no, missing } = hold;
-    let orders = core.remembered.from(sale_no, missing);
+    let orders = core.remembered.from(sale_no, missing)?;
     let mut new = 0;
     for page in orders.chunks(PAGE) {
         let answer = core.call("bring_back", sale_no, |command| {
-            let mut kept = Vec::new();
-            for (order, receipt) in page {
-                record::write_order(&mut kept, order);
-                let mut bytes = receipt.accepted_at.0.to_be_bytes().to_vec();
-                bytes.extend_from_slice(&record::key_bytes(order)[..16]);
-                bytes.extend_from_slice(&kept);
-                command.arg(record::place_bytes(receipt.place)).arg(bytes);
+            for told in page {
+                command.arg(record::place_bytes(told.place)).arg(&told.bytes);
             }
         });
         new += reply::number(&answer.await?)?;

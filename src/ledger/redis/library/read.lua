@@ -45,7 +45,7 @@ local function waiting_orders(s, wanted, of)
 end
 
 -- ARGV: fence, places. Answers for each what there is: of `q`, of `a`, of `t`, of `n`, each '' when it is not there;
--- all four are '' for an order that was never admitted.
+-- all four are '' for an order that was never admitted, and the last is H for one that may be brought back yet.
 local function orders(keys, args)
   local s, bad = begin(keys, args, true)
   if bad then return bad end
@@ -76,21 +76,27 @@ local function orders(keys, args)
     end
   end
   if #open > 0 then
-    local tries, waiting = call('HMGET', s.base .. 'a', unpack(open)), {}
+    local tries, waiting, missing = call('HMGET', s.base .. 'a', unpack(open)), {}, {}
     local of = {}
     for k, place in ipairs(open) do
       if tries[k] then
         local t = tries_of(tries[k])
         of[place] = { t.order, sub(tries[k], 1, #tries[k] - #t.order) }
       else
-        local index = index_of(s, unpack_bytes('>I2I6', place))
-        if index and index >= s.m.cur then waiting[#waiting + 1] = { index - s.m.cur, place } end
+        local epoch, sequence = unpack_bytes('>I2I6', place)
+        local index = index_of(s, epoch, sequence)
+        if index and index >= s.m.cur then
+          waiting[#waiting + 1] = { index - s.m.cur, place }
+        elseif not index and s.m.rec == '1' and epoch == s.m.rep and sequence >= s.m.rnext then
+          missing[place] = true
+        end
       end
     end
     waiting_orders(s, waiting, of)
     for k = 2, #args do
       local order = of[args[k]]
       if order then reply[4 * (k - 2) + 1], reply[4 * (k - 2) + 2] = order[1], order[2] end
+      if missing[args[k]] then reply[4 * (k - 2) + 4] = 'H' end
     end
   end
   return reply

@@ -83,7 +83,12 @@ impl Process {
     }
 
     /// Waits until so many orders were brought back, and lets the hold end.
-    fn recovered(&self, server: &Server, clock: &ManualClock, brought: u64) {
+    fn recovered(
+        &self,
+        server: &Server,
+        clock: &ManualClock,
+        (brought, missing): (u64, Option<Place>),
+    ) {
         while server.ask::<u64>(&["HLEN", "{forebay:00000007}:r"]) < brought {
             self.round();
         }
@@ -95,6 +100,10 @@ impl Process {
             }
         };
         assert_eq!(answers, [Reserved::Recovering], "new buyers come later");
+        if let Some(place) = missing {
+            let asked = self.runtime.block_on(self.ledger.tickets(SALE, vec![place]));
+            assert!(asked.is_err(), "nobody is told that it is lost yet: {asked:?}");
+        }
         clock.advance(HOLD);
     }
 
@@ -166,7 +175,7 @@ fn what_is_remembered_comes_back_under_its_ticket() {
     let fourth = one.bought("dan");
     let fifth = other.bought("eve");
     server.restart();
-    one.recovered(&server, &clock, 3);
+    one.recovered(&server, &clock, (3, Some(third.place)));
 
     assert_eq!(one.buy("dan"), Reserved::Replay(fourth), "the first ticket, by key");
     assert_eq!(other.buy("eve"), Reserved::Replay(fifth));
@@ -207,7 +216,7 @@ fn what_nobody_remembers_is_lost_by_name_and_its_units_are_sold_once() {
     };
     let remembered = one.bought("cy");
     server.restart();
-    one.recovered(&server, &clock, 1);
+    one.recovered(&server, &clock, (1, Some(forgotten.place)));
 
     assert_eq!(one.buy("cy"), Reserved::Replay(remembered));
     assert_eq!(
@@ -232,14 +241,34 @@ fn nothing_lost_nothing_changed() {
     let receipts = [one.bought("ann"), one.bought("bob")];
     server.restart();
     assert_eq!(one.buy("ann"), Reserved::Replay(receipts[0]), "known orders need not wait");
-    one.recovered(&server, &clock, 0);
+    one.recovered(&server, &clock, (0, None));
     assert_eq!(one.bought("cy").place, Place { epoch: 2, sequence: 1 });
     let doc = one.census();
     assert_eq!((doc.census.accepted, doc.census.lost, doc.census.items[0].available), (3, 0, 0));
     server.restart();
     assert_eq!(one.buy("ann"), Reserved::Replay(receipts[0]));
-    one.recovered(&server, &clock, 0);
+    one.recovered(&server, &clock, (0, None));
     assert_eq!(one.buy("dan"), Reserved::SoldOut);
     assert_eq!(one.census().census.epoch, 3);
     one.conserved();
+}
+
+#[test]
+fn a_server_that_lost_everything_takes_no_orders() {
+    let mut server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(3);
+    one.bought("ann");
+    server.restart();
+    let told = loop {
+        if let Some(told) = one.ledger.trouble().filter(|told| told.contains("`sale`")) {
+            break told;
+        }
+        // The follower finds out that the connection is gone, and the keeper what is gone besides.
+        let _ = one.runtime.block_on(one.ledger.core().rounds.one(Duration::from_millis(50)));
+    };
+    assert!(told.contains("not in Redis any more"), "{told}");
+    let answer = one.runtime.block_on(one.ledger.reserve(vec![order("bob")]));
+    assert!(answer.is_err(), "stock does not come back by losing the book: {answer:?}");
 }
