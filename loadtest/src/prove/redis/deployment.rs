@@ -36,8 +36,13 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
-    /// Starts all of them. Redis keeps a log that is synced every second.
-    pub(super) async fn start(binary: &Path, drain_rate: &str) -> anyhow::Result<Self> {
+    /// Starts all of them. Redis keeps a log that is synced every second. An exchange with the store takes as long as
+    /// is said here, in microseconds.
+    pub(super) async fn start(
+        binary: &Path,
+        drain_rate: &str,
+        exchange_micros: u32,
+    ) -> anyhow::Result<Self> {
         let redis = Redis::start(&Options::default().aof(Aof::EverySecond)).await?;
         let store = TempDir::with_prefix("forebay-store-")?;
         let setup = Setup {
@@ -47,6 +52,7 @@ impl Deployment {
                 ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
                 ("FOREBAY_LEDGER__REDIS__URL", redis.url()),
                 ("FOREBAY_LEDGER__REDIS__RECOVER_HOLD", RECOVER_HOLD.to_owned()),
+                ("FOREBAY_STORE__SIMULATED__SERVER__EXCHANGE_MICROS", exchange_micros.to_string()),
             ],
             store: Some(store.path().join("store")),
         };
@@ -134,6 +140,18 @@ impl Deployment {
         let [a, b] = &self.drains;
         let name = "forebay_drain_attempts_total";
         Ok([a.admin.metric(name).await?, b.admin.metric(name).await?])
+    }
+}
+
+/// Makes a call of an operator until it is answered: what is in doubt or has no ledger now is asked again.
+pub(super) async fn patiently<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let until = clock::now() + READY_WITHIN;
+    loop {
+        match ask().await {
+            Err(error) if clock::now() >= until => return Err(error),
+            Err(_) => sleep(LOOK_EVERY).await,
+            answered => return answered,
+        }
     }
 }
 

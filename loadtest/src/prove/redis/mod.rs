@@ -15,9 +15,12 @@ use self::deployment::Deployment;
 use super::{Checks, Scale};
 
 const SKU: &str = "phone";
+/// As it is by default.
+const EXCHANGE_MICROS: u32 = 32;
 
 pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
-    let deployment = Deployment::start(binary, scale.pick("100/s", "500/s")).await?;
+    let rate = scale.pick("100/s", "500/s");
+    let deployment = Deployment::start(binary, rate, EXCHANGE_MICROS).await?;
     crowd::prove(&deployment, scale, checks).await?;
     quiet::prove(&deployment, scale, checks).await?;
     six::prove(&deployment, binary, scale, checks).await?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::deployment::{Deployment, Side, come_again, send};
+use super::deployment::{Deployment, Side, come_again, patiently, send};
 use super::readings::{Readings, Wanted};
 use super::{Checks, SKU, Scale};
 use crate::clock;
@@ -24,6 +24,10 @@ const SALE: &str = "waves";
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// After the last wave: all that waits, and a lease that a kill left behind.
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
+
+/// The way to the store is slow, and the rate below what the waves bring: from the second wave on each drain has orders
+/// under a lease at any moment, and leaves them behind when it is killed.
+const EXCHANGE_MICROS: u32 = 250_000;
 
 /// How large the waves are.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +47,7 @@ const SMALL: Size = Size {
     buyers: 200,
     units: 150,
     connections: 16,
-    drain_rate: "200/s",
+    drain_rate: "50/s",
 };
 const FULL: Size = Size {
     waves: 20,
@@ -51,7 +55,7 @@ const FULL: Size = Size {
     buyers: 2_000,
     units: 1_500,
     connections: 128,
-    drain_rate: "1000/s",
+    drain_rate: "250/s",
 };
 
 /// Who is killed, wave by wave.
@@ -91,7 +95,7 @@ impl Victim {
 
 pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
     let size = scale.pick(SMALL, FULL);
-    let mut deployment = Deployment::start(binary, size.drain_rate).await?;
+    let mut deployment = Deployment::start(binary, size.drain_rate, EXCHANGE_MICROS).await?;
     deployment.open(SALE, size.units, Some(1)).await?;
     let crowd = Crowd::new(SALE, 1);
     let form = OrderForm::new(SALE, SKU, crowd.clone());
@@ -103,16 +107,18 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
         ticks.tick().await;
         if number > 0 {
             let admin = &deployment.gateways[usize::from(number.is_multiple_of(2))].admin;
-            admin.add_stock(SALE, SKU, size.units, &format!("wave-{number}")).await?;
-            deployment.phase(SALE, "open").await?;
+            let operation = format!("wave-{number}");
+            patiently(async || admin.add_stock(SALE, SKU, size.units, &operation).await).await?;
+            patiently(async || deployment.phase(SALE, "open").await).await?;
         }
         let victim = Victim::of(number);
         let hit = wave(&mut deployment, &form, &history, size, number, victim).await?;
         counted += u64::from(hit.counts(victim));
         let not = if hit.counts(victim) { "" } else { " (does not count)" };
-        let Hit { answers, waiting, disturbed, ready, .. } = hit;
+        let Hit { answers, placing, disturbed, ready, .. } = hit;
         let what = format_args!(
-            "{victim:?} killed after {answers} answers, {waiting} waiting, {disturbed} disturbed, all ready after {ready:.0?}"
+            "{victim:?} killed after {answers} answers, {placing} at the store, {disturbed} attempts \
+             disturbed, all ready after {ready:.1?}"
         );
         report::row(&format!("wave {}{not}", number + 1), what);
     }
@@ -127,8 +133,8 @@ struct Hit {
     inside: bool,
     /// In this wave until the kill.
     answers: u64,
-    /// Orders that waited in the queue after it.
-    waiting: u64,
+    /// Orders on their way to the store when a drain was gone.
+    placing: u64,
     /// Attempts of this wave that were cut, in doubt or turned away for now.
     disturbed: u64,
     /// From the kill until every process was ready again.
@@ -136,10 +142,10 @@ struct Hit {
 }
 
 impl Hit {
-    /// It hit somebody: buyers, or, of a drain, which they do not see, orders that it could have had.
+    /// It hit somebody: buyers, or, of a drain, which they do not see, orders on their way to the store.
     fn counts(&self, victim: Victim) -> bool {
         let hit = match victim {
-            Victim::Drain(_) => self.waiting,
+            Victim::Drain(_) => self.placing,
             Victim::Gateway(_) | Victim::Redis => self.disturbed,
         };
         self.inside && hit > 0
@@ -174,10 +180,13 @@ async fn wave(
     victim.kill(deployment).await?;
     let answers = look(history).tally().ended() - before;
     let inside = !sending.is_finished() && answers < size.buyers;
+    let placing = match victim {
+        Victim::Drain(_) => deployment.gateways[0].admin.census(SALE).await?.placing,
+        Victim::Gateway(_) | Victim::Redis => 0,
+    };
     victim.start_again(deployment).await?;
     deployment.ready().await?;
     let ready = killed.elapsed();
-    let waiting = deployment.gateways[0].admin.census(SALE).await?.unsettled();
     sending.await.context("the wave broke off")?;
     // At either gateway, whichever the order was sent to.
     come_again(&drives[usize::from(number.is_multiple_of(2))], history).await;
@@ -186,7 +195,7 @@ async fn wave(
         let of_wave = history.attempts().iter().skip(attempts);
         of_wave.filter(|attempt| !attempt.verdict.settles_earlier_doubt()).count() as u64
     };
-    Ok(Hit { inside, answers, waiting, disturbed, ready })
+    Ok(Hit { inside, answers, placing, disturbed, ready })
 }
 
 async fn conclude(
