@@ -15,13 +15,16 @@ use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
 use super::record::Known;
-use super::server::Trouble;
 use super::reply;
+use super::server::Trouble;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;
 use crate::ledger::{Fault, SaleDoc};
 use crate::order::Keyring;
 use crate::sale::{SaleName, SaleNo};
+
+/// Fields of the drain's settings and their values.
+pub(super) type Patch = Vec<(&'static str, String)>;
 
 /// The engine's insides.
 #[derive(Debug)]
@@ -44,8 +47,12 @@ pub(super) struct Core {
     pub(super) rounds: Rounds,
     /// How many answers the store ever gave, as far as this process knows.
     answers: AtomicU64,
-    /// Written by the keeper, read by anybody.
+    /// Why the server cannot be used. Written by the keeper, read by anybody.
     trouble: RwLock<Option<Arc<str>>>,
+    /// Why it would take no order now, although it can be used. Written and read by the same.
+    refusal: RwLock<Option<Arc<str>>>,
+    /// What `[drain]` said last: told again to a server that has lost it.
+    pub(super) configured: Mutex<Option<Patch>>,
 }
 
 impl Core {
@@ -72,6 +79,8 @@ impl Core {
             rounds: Rounds::default(),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),
+            refusal: RwLock::default(),
+            configured: Mutex::default(),
         })
     }
 
@@ -90,6 +99,31 @@ impl Core {
 
     pub(super) fn trouble(&self) -> Option<Arc<str>> {
         self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_refusal(&self, refusal: Option<String>) {
+        let refusal = refusal.map(Into::into);
+        *self.refusal.write().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    pub(super) fn refusal(&self) -> Option<Arc<str>> {
+        self.refusal.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes every connection again: the server is not what it must be, and each finds that out for itself.
+    pub(super) fn renew(&self) {
+        self.lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .for_each(|lane| lane.renew());
+        self.calls.renew();
+        self.drain.renew();
+    }
+
+    /// The sales of which something was learnt.
+    pub(super) fn known_sales(&self) -> Vec<(SaleNo, SaleName)> {
+        self.known.iter().map(|known| (*known.key(), known.name.clone())).collect()
     }
 
     pub(super) fn answers(&self) -> u64 {

@@ -68,6 +68,11 @@ impl Lane {
         self.link.stop();
     }
 
+    /// Makes the connection again.
+    pub(super) fn renew(&self) {
+        self.link.renew();
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -185,6 +185,25 @@ impl Link {
         let _ = state.wait_for(|state| !same(state)).await;
     }
 
+    /// Why the server that is used is not what it must be any more; `None` also when it does not say.
+    pub(super) async fn look(&self, live: &Live) -> Option<Trouble> {
+        let mut connection = live.connection.clone();
+        let looked = Server::look(&mut connection, self.means.durability);
+        match tokio::time::timeout(self.means.timeout, looked).await {
+            Ok(Err(trouble)) if !matches!(trouble, Trouble::Broke(_)) => Some(trouble),
+            _ => None,
+        }
+    }
+
+    /// Makes the connection again, if there is one.
+    pub(super) fn renew(&self) {
+        let live = match &*self.state.borrow() {
+            State::Up(live) => Arc::clone(live),
+            State::Connecting | State::Down(_) => return,
+        };
+        self.broke(&live);
+    }
+
     /// The connection cannot be used any more.
     fn broke(&self, live: &Arc<Live>) {
         let ours = |state: &mut State| {
