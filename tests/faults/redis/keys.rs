@@ -67,13 +67,19 @@ async fn halts(stand: &Stand, keys: &[&str], damage: impl AsyncFn(String)) {
     assert_eq!(gateway.ready().await.0, 200, "traffic for the others may come");
     sells_out(&gateway, "one").await;
     // Nor does it keep another process from its work.
-    let file = stand.plant.path().join("forebay.toml");
-    std::fs::write(&file, "").unwrap();
-    let plant = stand.plant.clone().variable("FOREBAY_CONFIG", file.display().to_string());
-    let other = plant.start().await;
+    let other = stand.plant.start().await;
     super::until_status(&other, 200).await;
     other.phase("two", "open").await;
     sells_out(&other, "two").await;
+    // Nor one whose file names them.
+    let items = "items = [{ sku = \"phone\", stock = 100 }]";
+    let named = sales.iter().map(|sale| format!("[[sale]]\nname = \"{sale}\"\n{items}\n"));
+    let file = stand.plant.path().join("forebay.toml");
+    std::fs::write(&file, named.collect::<String>()).unwrap();
+    let third = stand.plant.clone().variable("FOREBAY_CONFIG", file.display().to_string());
+    let third = third.start().await;
+    super::until_status(&third, 200).await;
+    third.stop().await.well();
     for sale in &sales {
         let rows = read_store(&gateway.store, sale).unwrap().rows;
         assert!(rows.len() <= 3, "what was under way at most: {sale}: {rows:?}");
