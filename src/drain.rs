@@ -90,15 +90,12 @@ impl Drain {
 
     /// Drains until the stop is pulled, then hands the leases back: what is not started goes back to the queue,
     /// what is at the store is awaited and settled, for at most `grace`.
-    ///
-    /// It ends by itself only when the ledger says that it cannot be trusted any more.
     pub async fn run(self, stop: Stop, grace: Duration) {
         let Self { config, retry, parts, status } = self;
         let shared = Arc::new(Shared::new(config, retry, parts, &status, stop.clone()));
         let mut granter = Granter::new(Arc::clone(&shared));
         tokio::select! {
             () = stop.pulled() => {}
-            () = shared.corrupt.notified() => {}
             () = granter.run() => {}
             () = follow::follow(&shared) => {}
         }

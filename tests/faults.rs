@@ -29,6 +29,8 @@ mod ledger;
 mod pause;
 #[path = "faults/proof.rs"]
 mod proof;
+#[path = "faults/redis/mod.rs"]
+mod redis;
 #[path = "faults/reload.rs"]
 mod reload;
 #[path = "faults/rig.rs"]

@@ -5,6 +5,7 @@ use crate::config::Settings;
 use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::Fault;
+use crate::ledger::FaultKind;
 use crate::ledger::SaleDoc;
 use crate::ledger::SharedLedger;
 use crate::order::Keyring;
@@ -79,6 +80,8 @@ pub(super) async fn write_drain(settings: &Settings, ledger: &SharedLedger) -> R
 /// Makes the sales that the ledger does not have. A sale that is there and differs stays as it is: the ledger
 /// owns it, and the difference is a warning. Answers the warnings.
 ///
+/// A sale whose data in the ledger cannot be trusted is a warning too.
+///
 /// # Errors
 /// When the ledger cannot be asked, or refuses the terms of a new sale.
 pub(super) async fn make(
@@ -90,7 +93,14 @@ pub(super) async fn make(
     let mut made: Vec<&str> = Vec::new();
     for sale in sales {
         let name = &sale.name;
-        let changed = put(sale, ledger, keyring).await;
+        let changed = match put(sale, ledger, keyring).await {
+            // It is there and halted, which is no reason to halt the others.
+            Err(fault) if fault.kind == FaultKind::Corrupt => {
+                warnings.push(format!("[[sale]] `{name}`: {fault}"));
+                continue;
+            }
+            changed => changed,
+        };
         match changed.map_err(|fault| NotTold::from(fault).after(&made))? {
             Changed::Created(_) => {
                 tracing::info!(sale = %name, "sale made");
@@ -170,7 +180,12 @@ fn demo() -> ConfiguredSale {
 /// # Errors
 /// When the ledger cannot be asked.
 pub(super) async fn first_run(ledger: &SharedLedger, keyring: &Keyring) -> Result<bool, NotTold> {
-    if ledger.sales().await?.is_empty() {
+    let is_empty = match ledger.sales().await {
+        // There is one at least.
+        Err(fault) if fault.kind == FaultKind::Corrupt => false,
+        sales => sales?.is_empty(),
+    };
+    if is_empty {
         make(&[demo()], ledger, keyring).await?;
     }
     let name: SaleName = demo().name;

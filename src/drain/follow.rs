@@ -3,6 +3,7 @@
 //! While orders wait the answers to claims say what is due, so the tail is only read now and then, for what an
 //! operator changes. When nothing is due, each commit is looked at as it comes.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,9 +11,13 @@ use super::shared::{LEDGER_PAUSE, Shared};
 use super::turn::MANY;
 use crate::ledger::{DrainDoc, Fault, SaleDoc, Tail, TailEvent, TailId};
 use crate::order::State;
+use crate::sale::SaleNo;
 
 /// How often the tail is read while orders wait: an operator's change holds within a second.
 const WHILE_BUSY: Duration = Duration::from_millis(200);
+
+/// What a fault of the tail is told under.
+const TAIL: &str = "the tail";
 
 /// Tail entries of one read.
 const PAGE: usize = 1_000;
@@ -24,10 +29,11 @@ pub(super) async fn follow(shared: &Shared) {
         match read(shared, after).await {
             Ok(read_up_to) => {
                 (after, failures) = (Some(read_up_to), 0);
+                shared.figures.mended(TAIL);
                 wait_for_news(shared, read_up_to).await;
             }
             Err(fault) => {
-                shared.faulted("tail", &fault);
+                shared.faulted(TAIL, &fault);
                 let pause = shared.draw(|jitter| LEDGER_PAUSE.half(failures, jitter));
                 failures += 1;
                 tokio::time::sleep(pause).await;
@@ -70,6 +76,10 @@ async fn read(shared: &Shared, after: Option<TailId>) -> Result<TailId, Fault> {
 async fn begin(shared: &Shared) -> Result<TailId, Fault> {
     let snapshot = shared.ledger.snapshot().await?;
     settings(shared, &snapshot.drain);
+    let here: HashSet<SaleNo> = snapshot.sales.iter().map(|sale| sale.doc.sale_no).collect();
+    for gone in shared.sales.all().into_iter().filter(|sale| !here.contains(&sale.sale_no)) {
+        forget(shared, gone.sale_no);
+    }
     for sale in &snapshot.sales {
         take_in_sale(shared, &sale.doc);
         if sale.doc.census.queued + sale.doc.census.placing > 0 {
@@ -88,11 +98,18 @@ fn settings(shared: &Shared, doc: &DrainDoc) {
 
 fn take_in_sale(shared: &Shared, doc: &SaleDoc) {
     if doc.purged {
-        shared.sales.forget(doc.sale_no);
-        shared.turn().forget(doc.sale_no);
+        forget(shared, doc.sale_no);
     } else {
         shared.sales.put(doc);
     }
+}
+
+fn forget(shared: &Shared, sale_no: SaleNo) {
+    if let Some(sale) = shared.sales.get(sale_no) {
+        shared.figures.mended(sale.name.as_str());
+    }
+    shared.sales.forget(sale_no);
+    shared.turn().forget(sale_no);
 }
 
 fn take_in(shared: &Shared, event: &TailEvent) {
@@ -112,10 +129,7 @@ fn take_in(shared: &Shared, event: &TailEvent) {
             }
         }
         TailEvent::Sale(doc) => take_in_sale(shared, doc),
-        TailEvent::Forgotten(sale_no) => {
-            shared.sales.forget(*sale_no);
-            shared.turn().forget(*sale_no);
-        }
+        TailEvent::Forgotten(sale_no) => forget(shared, *sale_no),
         TailEvent::Drain(doc) => settings(shared, doc),
         TailEvent::Level(_) => {}
     }

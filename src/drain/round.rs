@@ -24,6 +24,9 @@ use crate::store::{LaterCause, PlaceOrder};
 /// An attempt starts this long after the answer to its claim, at the latest (L7).
 const START_WITHIN: Duration = Duration::from_millis(50);
 
+/// What a fault of the pacer is told under.
+const PACER: &str = "the pacer";
+
 /// What must be left of a lease after an attempt, to settle it. The settings leave a second for this and for
 /// the answer to the claim.
 const SETTLE_MARGIN: Duration = Duration::from_millis(250);
@@ -73,7 +76,7 @@ impl Round {
                 })
                 .collect()
         });
-        let Some(settled) = settle(&self.shared, &settles, until).await else { return };
+        let Some(settled) = settle(&self.shared, &self.sale, &settles, until).await else { return };
         for (((settle, settled), (_, accepted_at, _)), label) in
             settles.iter().zip(settled).zip(tries).zip(labels)
         {
@@ -90,7 +93,7 @@ impl Round {
         let grant = match answer {
             Ok(grant) => grant,
             Err(fault) => {
-                shared.faulted("grant", &fault);
+                shared.faulted(PACER, &fault);
                 let failures = shared.pace().failures();
                 let pause = shared.draw(|jitter| LEDGER_PAUSE.half(failures, jitter));
                 shared.pace().failed(now, pause);
@@ -98,6 +101,7 @@ impl Round {
                 return None;
             }
         };
+        shared.figures.mended(PACER);
         shared.pace().answered(now, want, &grant, own);
         let missing = want.saturating_sub(grant.granted);
         shared.with_turn(|turn| {
@@ -127,13 +131,14 @@ impl Round {
         };
         match shared.ledger.claim(claim).await {
             Ok(claimed) => {
+                shared.figures.mended(self.sale.name.as_str());
                 let next = claimed.next_due.map(|at| permits.instant(at));
                 let (news, more) = (self.news, claimed.more);
                 shared.with_turn(|turn| turn.heard(sale_no, news, more, next));
                 (!claimed.orders.is_empty()).then_some((claimed, sent + lease))
             }
             Err(fault) => {
-                shared.faulted("claim", &fault);
+                shared.sale_faulted(&self.sale, &fault);
                 let now = shared.now();
                 shared.with_turn(|turn| {
                     turn.due(sale_no, u64::from(permits.granted));
@@ -182,7 +187,7 @@ impl Round {
         let count = orders.len() as u64;
         let unstarted = |order: ClaimedOrder| self.settle_of(order.place, lease, Fate::Unstarted);
         let settles: Vec<Settle> = orders.into_iter().map(unstarted).collect();
-        if settle(&self.shared, &settles, lease.until).await.is_some() {
+        if settle(&self.shared, &self.sale, &settles, lease.until).await.is_some() {
             self.shared.figures.went_back(UNSTARTED, count);
             self.shared.with_turn(|turn| turn.due(self.sale.sale_no, count));
         }

@@ -99,6 +99,11 @@ impl Sales {
         self.by_no.read().unwrap_or_else(PoisonError::into_inner).get(&sale_no).cloned()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Sale>> {
+        self.by_no.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// A sale as it is now. What was learned of it before stays.
     pub(super) fn put(&self, doc: &SaleDoc) {
         let mut by_no = self.by_no.write().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::sales::Sale;
 use super::shared::{LEDGER_PAUSE, Shared};
 use crate::ledger::{FaultKind, Settle, Settled};
 
@@ -9,6 +10,7 @@ use crate::ledger::{FaultKind, Settle, Settled};
 /// `None` when it was not recorded: the lease ends, and the next attempt finds what the store has.
 pub(super) async fn settle(
     shared: &Shared,
+    sale: &Sale,
     settles: &[Settle],
     until: Duration,
 ) -> Option<Vec<Settled>> {
@@ -17,7 +19,7 @@ pub(super) async fn settle(
         match shared.ledger.settle(settles.to_vec()).await {
             Ok(settled) => return Some(settled),
             Err(fault) => {
-                shared.faulted("settle", &fault);
+                shared.sale_faulted(sale, &fault);
                 let pause = shared.draw(|jitter| LEDGER_PAUSE.half(tries, jitter));
                 if fault.kind == FaultKind::Corrupt || shared.now() + pause >= until {
                     tracing::warn!(orders = settles.len(), reason = %fault, "orders could not be settled: they come back when their lease ends");

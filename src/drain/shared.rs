@@ -11,7 +11,7 @@ use super::backoff::{Backoff, Jitter};
 use super::config::{Config, Retry};
 use super::outcome::Rules;
 use super::pace::Pace;
-use super::sales::Sales;
+use super::sales::{Sale, Sales};
 use super::sink::Sink;
 use super::status::{DrainStatus, Figures};
 use super::turn::Turn;
@@ -24,6 +24,9 @@ use crate::tasks::Stop;
 /// Pauses between calls of a ledger that cannot answer.
 pub(super) const LEDGER_PAUSE: Backoff =
     Backoff { base: Duration::from_millis(20), cap: Duration::from_secs(1) };
+
+/// How long a sale rests whose data in the ledger cannot be trusted, until it is looked at again.
+const BROKEN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The parts that a drain works with, and what its tasks tell each other. Locks are held for a few
 /// instructions only, and never two at a time.
@@ -50,8 +53,6 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     /// Told by the granter when nothing is due any more.
     pub(super) idle: Notify,
-    /// Told when the ledger said that it cannot be trusted any more.
-    pub(super) corrupt: Notify,
 }
 
 impl Shared {
@@ -79,7 +80,6 @@ impl Shared {
             asking: AtomicUsize::new(0),
             wake: Notify::new(),
             idle: Notify::new(),
-            corrupt: Notify::new(),
             config,
         }
     }
@@ -120,14 +120,22 @@ impl Shared {
         }
     }
 
-    /// A fault of the ledger: one that cannot be trusted ends the drain, every other passes.
-    pub(super) fn faulted(&self, call: &'static str, fault: &Fault) {
+    /// A fault of the ledger, in what belongs to one `part` of it. One that cannot be trusted halts that part until it
+    /// can: what belongs to the others goes on.
+    pub(super) fn faulted(&self, part: &str, fault: &Fault) {
+        if fault.kind != FaultKind::Corrupt {
+            tracing::debug!(part, reason = %fault, "the ledger cannot answer now");
+        } else if self.figures.broke(part, fault) {
+            tracing::error!(part, reason = %fault, "the ledger cannot be trusted in this: nothing of it is drained");
+        }
+    }
+
+    /// The same for a call of one sale, which rests a while when its data cannot be trusted.
+    pub(super) fn sale_faulted(&self, sale: &Sale, fault: &Fault) {
+        self.faulted(sale.name.as_str(), fault);
         if fault.kind == FaultKind::Corrupt {
-            tracing::error!(call, reason = %fault, "the ledger cannot be trusted: the drain ends");
-            self.figures.halted(Some(format!("the ledger cannot be trusted: {fault}")));
-            self.corrupt.notify_one();
-        } else {
-            tracing::debug!(call, reason = %fault, "the ledger cannot answer now");
+            let until = self.now() + BROKEN_PAUSE;
+            self.turn().hold(sale.sale_no, until);
         }
     }
 }

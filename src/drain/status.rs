@@ -1,8 +1,8 @@
 //! Figures of this process's drain, from memory, for the admin API, readiness and metrics.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 use super::outcome::{IN_DOUBT, TIMED_OUT};
 use super::sink::Sink;
 use crate::clock::SharedClock;
-use crate::ledger::DrainDoc;
+use crate::ledger::{DrainDoc, Fault};
 use crate::metrics::{DRAIN_ATTEMPTS, STORE_RETRIES, WORKERS};
 use crate::store::LaterCause;
 use crate::tasks::{Check, CheckStatus};
@@ -40,6 +40,10 @@ pub(super) struct Figures {
     attempts: Mutex<VecDeque<(u64, u64)>>,
     /// Why the drain stands still, for readiness.
     halted: Mutex<Option<String>>,
+    /// What of the ledger cannot be trusted now, by its name, and why: nothing of it is drained.
+    broken: Mutex<BTreeMap<Box<str>, String>>,
+    /// Whether there is any, to be asked at each call.
+    is_broken: AtomicBool,
     attempts_total: Counter,
     retries: [(&'static str, Counter); 6],
     busy_gauge: Gauge,
@@ -66,6 +70,8 @@ impl Figures {
             in_flight: AtomicU64::new(0),
             attempts: Mutex::default(),
             halted: Mutex::new(Some("the ledger was not read yet".to_owned())),
+            broken: Mutex::default(),
+            is_broken: AtomicBool::new(false),
             attempts_total: counter!(DRAIN_ATTEMPTS),
             retries: retry_labels()
                 .map(|label| (label, counter!(STORE_RETRIES, "reason" => label))),
@@ -114,6 +120,33 @@ impl Figures {
     /// Why nothing is drained; `None` when it is.
     pub(super) fn halted(&self, why: Option<String>) {
         *self.halted.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// A part of the ledger cannot be trusted. True when that is news.
+    pub(super) fn broke(&self, part: &str, why: &Fault) -> bool {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_broken.store(true, Ordering::Relaxed);
+        broken.insert(part.into(), why.to_string()).is_none()
+    }
+
+    /// It can be trusted, again perhaps.
+    pub(super) fn mended(&self, part: &str) {
+        if self.is_broken.load(Ordering::Relaxed) {
+            let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+            if broken.remove(part).is_some() {
+                tracing::info!(part, "the ledger can be trusted in this again");
+            }
+            self.is_broken.store(!broken.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    /// Why something stands still; `None` when all is drained.
+    fn stands_still(&self) -> Option<String> {
+        let halted = self.halted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let broken = broken.iter().map(|(part, why)| format!("{part}: {why}"));
+        let all: Vec<String> = halted.into_iter().chain(broken).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// The drain has ended; what made it end stays the reason.
@@ -200,11 +233,10 @@ impl DrainStatus {
         check("store", self.sink.trouble())
     }
 
-    /// Readiness `drain`: degraded while it is paused or stands still.
+    /// Readiness `drain`: degraded while it is paused or stands still, all of it or what cannot be trusted.
     #[must_use]
     pub fn drain_check(&self) -> Check {
-        let why = self.figures.halted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        check("drain", why)
+        check("drain", self.figures.stands_still())
     }
 }
 

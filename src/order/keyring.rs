@@ -77,6 +77,12 @@ impl Keyring {
         self.keys.load().get(&key.id).is_some_and(|(known, _)| known != key)
     }
 
+    /// The key with this id.
+    #[must_use]
+    pub fn key(&self, id: u8) -> Option<TicketKey> {
+        self.keys.load().get(&id).map(|(key, _)| key.clone())
+    }
+
     /// The newest key's id, which new sales use.
     #[must_use]
     pub fn newest(&self) -> Option<u8> {

@@ -17,7 +17,7 @@ use super::rig::{AT_LAST, Plant, until};
 use super::wire::order;
 
 /// An address where nobody listens while the answer lives: it is bound.
-fn nobody() -> (socket2::Socket, SocketAddr) {
+pub(crate) fn nobody() -> (socket2::Socket, SocketAddr) {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

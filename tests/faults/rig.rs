@@ -57,6 +57,7 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 #[derive(Clone, Debug)]
 pub(crate) struct Plant {
     directory: Arc<TempDir>,
+    role: &'static str,
     settings: Vec<String>,
     environment: Vec<(&'static str, String)>,
 }
@@ -72,7 +73,7 @@ impl Plant {
     /// Without a setting.
     pub(crate) fn bare() -> Self {
         let directory = Arc::new(TempDir::with_prefix("forebay-faults-").unwrap());
-        Self { directory, settings: Vec::new(), environment: Vec::new() }
+        Self { directory, role: "all", settings: Vec::new(), environment: Vec::new() }
     }
 
     pub(crate) fn new() -> Self {
@@ -92,6 +93,11 @@ impl Plant {
     pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
+    }
+
+    /// The part of the whole that a process does.
+    pub(crate) fn role(self, role: &'static str) -> Self {
+        Self { role, ..self }
     }
 
     pub(crate) fn variable(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -115,7 +121,7 @@ impl Plant {
     fn command(&self, behind: &[impl AsRef<str>]) -> Vec<String> {
         let mut command: Vec<String> = behind.iter().map(|word| word.as_ref().to_owned()).collect();
         command.push(env!("CARGO_BIN_EXE_forebay").to_owned());
-        command.push("serve".to_owned());
+        command.extend(["serve", "--role", self.role].map(str::to_owned));
         command.extend(self.settings.iter().flat_map(|set| ["--set".to_owned(), set.clone()]));
         command
     }
@@ -146,6 +152,17 @@ impl Plant {
         let (public, admin) = announced.await.unwrap();
         let directory = Arc::clone(&self.directory);
         Gateway { process, public, admin, store: self.store(), _directory: directory }
+    }
+
+    /// Starts a process that only carries orders to the store, and waits until it has announced that.
+    pub(crate) async fn start_drain(&self) -> Process {
+        let command = self.clone().role("drain").command(&[""; 0]);
+        let (program, arguments) = command.split_first().unwrap();
+        let started = Process::start(Path::new(program), arguments, self.path(), &self.environment);
+        let process = started.unwrap();
+        let announced = |text: &str| text.contains("drain   carries orders").then_some(());
+        process.printed(AT_LAST, announced).await.unwrap();
+        process
     }
 
     /// Starts it where it must end by itself, and says how it did.
@@ -214,6 +231,15 @@ impl Gateway {
     pub(crate) async fn ready(&self) -> (u16, Value) {
         let reply = self.read("/readyz").await;
         (reply.status, serde_json::from_slice(&reply.body).unwrap())
+    }
+
+    /// Status and reason of one check of `/readyz`.
+    pub(crate) async fn check(&self, name: &str) -> (String, String) {
+        let (_, document) = self.ready().await;
+        let checks = document["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("reason"))
     }
 
     /// Makes an open sale of `phone`, and waits until buyers see it.

@@ -1,8 +1,10 @@
 //! Changes of terms, switches, stock, drain and dead orders.
 
+use std::sync::PoisonError;
+
 use redis::Cmd;
 
-use super::core::Core;
+use super::core::{Core, Patch};
 use super::link::Level;
 use super::names::number;
 use super::record;
@@ -35,7 +37,9 @@ pub(super) async fn make(core: &Core, change: Change) -> Result<Changed, Fault> 
         Change::DrainConfig { rate, burst } => {
             let (permits, period) = parts(rate);
             let burst = burst.map_or_else(String::new, |burst| burst.to_string());
-            set_drain(core, vec![("permits", permits), ("period", period), ("burst", burst)]).await
+            let said = vec![("permits", permits), ("period", period), ("burst", burst)];
+            *core.configured.lock().unwrap_or_else(PoisonError::into_inner) = Some(said.clone());
+            set_drain(core, said).await
         }
         Change::Drain(patch) => set_drain(core, fields_of(patch)).await,
         Change::RetryDead { sale, which } => retry_dead(core, &sale, which).await,
@@ -194,7 +198,7 @@ fn parts(rate: Rate) -> (String, String) {
     }
 }
 
-fn fields_of(patch: DrainPatch) -> Vec<(&'static str, String)> {
+fn fields_of(patch: DrainPatch) -> Patch {
     let mut fields = Vec::new();
     if let Some(rate) = patch.rate {
         let (permits, period) = rate.map_or_else(Default::default, parts);
@@ -209,7 +213,18 @@ fn fields_of(patch: DrainPatch) -> Vec<(&'static str, String)> {
     fields
 }
 
-async fn set_drain(core: &Core, fields: Vec<(&str, String)>) -> Result<Changed, Fault> {
+/// Tells a server that has no settings of the drain what this process's configuration says.
+pub(super) async fn configure(core: &Core) -> Result<(), Fault> {
+    let said = core.configured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(said) = said
+        && !keeper::is_configured(core.call_all("settings", |_| {}).await?)?
+    {
+        set_drain(core, said).await?;
+    }
+    Ok(())
+}
+
+async fn set_drain(core: &Core, fields: Patch) -> Result<Changed, Fault> {
     let answer = core.call_all("drain", |command| {
         for (field, value) in &fields {
             command.arg(*field).arg(value);

@@ -24,6 +24,9 @@ use crate::ledger::{Fault, SaleDoc};
 use crate::order::Keyring;
 use crate::sale::{SaleName, SaleNo};
 
+/// Fields of the drain's settings and their values.
+pub(super) type Patch = Vec<(&'static str, String)>;
+
 /// The engine's insides.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -48,8 +51,12 @@ pub(super) struct Core {
     epoch: AtomicU64,
     /// How many answers the store ever gave, as far as this process knows.
     answers: AtomicU64,
-    /// Written by the keeper, read by anybody.
+    /// Why the server cannot be used. Written by the keeper, read by anybody.
     trouble: RwLock<Option<Arc<str>>>,
+    /// Why it would take no order now, although it can be used. Written and read by the same.
+    refusal: RwLock<Option<Arc<str>>>,
+    /// What `[drain]` said last: told again to a server that has lost it.
+    pub(super) configured: Mutex<Option<Patch>>,
 }
 
 impl Core {
@@ -79,6 +86,8 @@ impl Core {
             epoch: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),
+            refusal: RwLock::default(),
+            configured: Mutex::default(),
         })
     }
 
@@ -122,6 +131,26 @@ impl Core {
 
     pub(super) fn saw_epoch(&self, epoch: u64) {
         self.epoch.fetch_max(epoch, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_refusal(&self, refusal: Option<String>) {
+        let refusal = refusal.map(Into::into);
+        *self.refusal.write().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+
+    pub(super) fn refusal(&self) -> Option<Arc<str>> {
+        self.refusal.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes every connection again: the server is not what it must be, and each finds that out for itself.
+    pub(super) fn renew(&self) {
+        self.lanes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .for_each(|lane| lane.renew());
+        self.calls.renew();
+        self.drain.renew();
     }
 
     pub(super) fn answers(&self) -> u64 {

@@ -44,6 +44,11 @@ impl Fields {
         Ok(Self(fields))
     }
 
+    /// Whether the field is there.
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.0.contains_key(field.as_bytes())
+    }
+
     fn text(&self, field: &str) -> &str {
         let bytes = self.0.get(field.as_bytes());
         bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()

@@ -16,9 +16,8 @@ pub(super) fn late() -> Fault {
 }
 
 /// What the server refused before it did anything, by the first word of its answer.
-const REFUSED: [(&str, &str); 12] = [
+const REFUSED: [(&str, &str); 11] = [
     ("FENCED", "Redis was restarted or replaced: a new epoch begins"),
-    ("NOSALE", "the sale is not in Redis: was its key deleted by hand?"),
     ("FORMAT", "another version of Forebay wrote what is in Redis: update this one"),
     ("OOM", "Redis has reached its maxmemory: raise it, or wait until the drain has freed some"),
     ("READONLY", "Redis is a replica now: [ledger.redis] url must name the primary"),
@@ -43,6 +42,9 @@ pub(super) fn of_server(error: &ServerError) -> Fault {
         );
     }
     let reason = match code {
+        "NOSALE" => {
+            "the sale is halted, it is not in Redis: was its key deleted by hand?".to_owned()
+        }
         "BROKEN" => format!("the sale is halted, its data in Redis does not fit: {detail}"),
         _ => format!("the sale is halted, its data in Redis cannot be read: {code} {detail}"),
     };

@@ -5,7 +5,7 @@
 //! gone, another epoch), the ring breaks off and every reader takes a snapshot. A read of the ring counts as a read
 //! of the tail at an instant only when a round that began after that instant has ended ([`Rounds`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::keeper;
 use super::link::{Level, Live};
 use super::reply::strange;
 use super::snapshot;
-use crate::ledger::{Fault, Snapshot, TailEvent};
+use crate::ledger::{Fault, FaultKind, Snapshot, TailEvent};
 use crate::sale::SaleNo;
 
 /// Between two rounds while there is news or somebody waits for one.
@@ -108,13 +108,20 @@ struct Follower {
     places: Option<Places>,
     /// The server of which the places are.
     run_id: String,
+    /// Sales whose data cannot be read: the others are followed.
+    silent: BTreeSet<SaleNo>,
 }
 
 /// Follows until the runtime ends.
 pub(super) async fn follow(core: Arc<Core>) {
     let wants = core.rounds.wants.lock().ok().and_then(|mut wants| wants.take());
     let Some(mut wants) = wants else { return };
-    let mut follower = Follower { core: Arc::clone(&core), places: None, run_id: String::new() };
+    let mut follower = Follower {
+        core: Arc::clone(&core),
+        places: None,
+        run_id: String::new(),
+        silent: BTreeSet::new(),
+    };
     loop {
         let began = core.clock.monotonic();
         core.rounds.count.send_modify(|(begun, _)| *begun += 1);
@@ -150,7 +157,7 @@ impl Follower {
             self.places = None;
         }
         if self.places.is_none() {
-            self.places = Some(find(&self.core).await?);
+            self.places = Some(find(&self.core, &mut self.silent).await?);
             self.run_id.clone_from(&live.server.run_id);
             self.core.ring.break_off();
             return Ok(true);
@@ -189,9 +196,17 @@ impl Follower {
             take_in(core, places, &entry)?;
         }
         for (sale_no, page) in sales.into_iter().zip(pages) {
-            for entry in entry::read(page?)? {
-                news = true;
-                take_in_of_sale(core, places, sale_no, &entry)?;
+            match take_in_page(core, places, sale_no, page) {
+                Ok(told) => {
+                    news |= told;
+                    self.silent.remove(&sale_no);
+                }
+                Err(Break::Fault(fault)) if fault.kind == FaultKind::Corrupt => {
+                    if self.silent.insert(sale_no) {
+                        tracing::error!(sale_no = sale_no.0, reason = %fault, "a sale's tail cannot be read");
+                    }
+                }
+                Err(failed) => return Err(failed),
             }
         }
         Ok(news)
@@ -209,9 +224,20 @@ impl Follower {
         let places = self.places.as_mut().ok_or(Break::Off)?;
         let mut sales = Vec::new();
         for sale_no in places.sales.keys().copied().collect::<Vec<_>>() {
-            let Some((newest, sale)) = snapshot::of_sale(core, sale_no).await? else { continue };
+            let (newest, sale) = match snapshot::of_sale(core, sale_no).await {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                // It is halted. What of it was remembered before is no more than what its calls say.
+                Err(fault) if fault.kind == FaultKind::Corrupt => {
+                    tracing::error!(sale_no = sale_no.0, reason = %fault, "a sale cannot be read");
+                    continue;
+                }
+                Err(fault) => return Err(fault.into()),
+            };
+            // A tail that cannot be read is told to nobody.
+            let silent = self.silent.contains(&sale_no);
             // What was told up to here belongs to other readers too.
-            while places.sales.get(&sale_no).is_some_and(|at| at.n < newest) {
+            while !silent && places.sales.get(&sale_no).is_some_and(|at| at.n < newest) {
                 let at = places.sales.get(&sale_no).copied().unwrap_or_default();
                 let page = entry::page(&core.names.sale_tail(sale_no), at, ENTRIES);
                 let page = entry::read(core.calls.send(&live, &page).await?)?;
@@ -230,11 +256,17 @@ impl Follower {
 }
 
 /// Where all tails end now.
-async fn find(core: &Core) -> Result<Places, Fault> {
+async fn find(core: &Core, silent: &mut BTreeSet<SaleNo>) -> Result<Places, Fault> {
     let all = entry::newest(core, &core.names.tail()).await?;
     let mut places = Places { all, sales: BTreeMap::new() };
     for (_, sale_no) in keeper::sales(core).await? {
-        let newest = entry::newest(core, &core.names.sale_tail(sale_no)).await?;
+        let newest = match entry::newest(core, &core.names.sale_tail(sale_no)).await {
+            Err(fault) if fault.kind == FaultKind::Corrupt => {
+                silent.insert(sale_no);
+                Id::default()
+            }
+            newest => newest?,
+        };
         places.sales.insert(sale_no, newest);
     }
     Ok(places)
@@ -259,6 +291,20 @@ fn take_in(core: &Core, places: &mut Places, entry: &Entry) -> Result<(), Fault>
         Told::Epoch => {}
     }
     Ok(())
+}
+
+/// One page of a sale's tail; answers whether there was anything.
+fn take_in_page(
+    core: &Core,
+    places: &mut Places,
+    sale_no: SaleNo,
+    page: Result<redis::Value, Fault>,
+) -> Result<bool, Break> {
+    let entries = entry::read(page?)?;
+    for entry in &entries {
+        take_in_of_sale(core, places, sale_no, entry)?;
+    }
+    Ok(!entries.is_empty())
 }
 
 fn take_in_of_sale(

@@ -6,17 +6,22 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::change;
 use super::core::Core;
 use super::docs::Fields;
+use super::link::Live;
 use super::names::number_of;
 use super::recover;
 use super::reply;
-use crate::ledger::Fault;
+use crate::ledger::{Fault, FaultKind};
 use crate::order::{KEY_BYTES, TicketKey};
 use crate::sale::SaleNo;
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Between two looks at a server that is used.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The id of the key that the ledger makes itself; key files have ids from 1.
 const OWN_ID: u8 = 0;
@@ -31,13 +36,16 @@ pub(super) async fn keep(core: Arc<Core>) {
             continue;
         };
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &live)) {
-            core.calls.changed(&live).await;
+            if tokio::time::timeout(LOOK_EVERY, core.calls.changed(&live)).await.is_err() {
+                look(&core, &live).await;
+            }
             continue;
         }
         core.set_trouble(Some("the connection to Redis is new: the epoch is looked at".to_owned()));
         match prepare(&core).await {
             Ok(()) => {
                 core.probe().await;
+                core.set_refusal(None);
                 core.set_trouble(None);
                 kept = Some(live);
             }
@@ -46,6 +54,20 @@ pub(super) async fn keep(core: Arc<Core>) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Looks at a server that is used: whether it is what it must be, and whether it would take an order.
+async fn look(core: &Core, live: &Live) {
+    if let Some(trouble) = core.calls.look(live).await {
+        core.set_trouble(Some(trouble.to_string()));
+        return core.renew();
+    }
+    match core.call_all("probe", |_| {}).await {
+        Ok(_) => core.set_refusal(None),
+        // The call's own connection is made again then.
+        Err(fault) if fault.kind == FaultKind::InDoubt => {}
+        Err(fault) => core.set_refusal(Some(fault.to_string())),
     }
 }
 
@@ -64,8 +86,15 @@ async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
     }
     // Not before: a server that lost all is given nothing of its own.
     keys(core).await?;
-    for (_, sale_no) in sales {
-        recover::adopt(core, sale_no).await?;
+    change::configure(core).await?;
+    for (name, sale_no) in sales {
+        match recover::adopt(core, sale_no).await {
+            // It is halted: each of its calls says why.
+            Err(fault) if fault.kind == FaultKind::Corrupt => {
+                tracing::error!(sale = name, reason = %fault, "the sale cannot be read");
+            }
+            adopted => adopted?,
+        }
     }
     Ok(())
 }
@@ -83,11 +112,14 @@ pub(super) async fn sales(core: &Core) -> Result<Vec<(String, SaleNo)>, Fault> {
     Ok(sales)
 }
 
-/// The deployment's ticket keys; the first process makes one.
+/// The deployment's ticket keys. The first process makes one; where it was lost, whoever knows it brings it back.
 async fn keys(core: &Core) -> Result<(), Fault> {
     let mut secret = [0; KEY_BYTES];
-    getrandom::fill(&mut secret)
-        .map_err(|error| Fault::unavailable(&format!("no randomness: {error}")))?;
+    match core.keyring.key(OWN_ID) {
+        Some(known) => secret = known.secret,
+        None => getrandom::fill(&mut secret)
+            .map_err(|error| Fault::unavailable(&format!("no randomness: {error}")))?,
+    }
     let mut hex = String::with_capacity(2 * KEY_BYTES);
     for byte in secret {
         let _ = write!(hex, "{byte:02x}");
@@ -123,6 +155,13 @@ fn ticket_key(id: u64, hex: &str) -> Option<TicketKey> {
         *byte = u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()?;
     }
     Some(TicketKey { id: u8::try_from(id).ok()?, secret })
+}
+
+/// Whether an answer with the drain's settings has any that a configuration says.
+pub(super) fn is_configured(value: redis::Value) -> Result<bool, Fault> {
+    let mut answer = reply::list(value)?.into_iter();
+    reply::next(&mut answer)?;
+    Ok(Fields::of(reply::list(reply::next(&mut answer)?)?)?.has("permits"))
 }
 
 /// The drain's settings from an answer: time, fields, paces.

@@ -74,6 +74,11 @@ impl Lane {
         self.link.probe().await;
     }
 
+    /// Makes the connection again.
+    pub(super) fn renew(&self) {
+        self.link.renew();
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -189,12 +189,34 @@ impl Link {
 
     /// Finds out whether the connection still works, before a call does.
     pub(super) async fn probe(&self) {
-        let live = match &*self.state.borrow() {
-            State::Up(live) => Arc::clone(live),
-            State::Connecting | State::Down(_) => return,
-        };
-        // What is wrong with it is known to the link then.
-        let _ = self.send(&live, &redis::cmd("PING")).await;
+        if let Some(live) = self.up() {
+            // What is wrong with it is known to the link then.
+            let _ = self.send(&live, &redis::cmd("PING")).await;
+        }
+    }
+
+    /// Why the server that is used is not what it must be any more; `None` also when it does not say.
+    pub(super) async fn look(&self, live: &Live) -> Option<Trouble> {
+        let mut connection = live.connection.clone();
+        let looked = Server::look(&mut connection, self.means.durability);
+        match tokio::time::timeout(self.means.timeout, looked).await {
+            Ok(Err(trouble)) if !matches!(trouble, Trouble::Broke(_)) => Some(trouble),
+            _ => None,
+        }
+    }
+
+    /// Makes the connection again, if there is one.
+    pub(super) fn renew(&self) {
+        if let Some(live) = self.up() {
+            self.broke(&live);
+        }
+    }
+
+    fn up(&self) -> Option<Arc<Live>> {
+        match &*self.state.borrow() {
+            State::Up(live) => Some(Arc::clone(live)),
+            State::Connecting | State::Down(_) => None,
+        }
     }
 
     /// The connection cannot be used any more.

@@ -374,6 +374,6 @@ impl Ledger for Redis {
     }
 
     fn trouble(&self) -> Option<Arc<str>> {
-        self.core().trouble()
+        self.core().trouble().or_else(|| self.core().refusal())
     }
 }

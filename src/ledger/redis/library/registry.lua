@@ -49,6 +49,12 @@ local function ticket_key(keys, args)
   return call('HGETALL', s.base .. 'keys')
 end
 
+-- Does nothing, and is refused where an order would be: no memory, too few replicas, no disk. ARGV: fence.
+local function probe(keys, args)
+  local _, bad = begin_all(keys, args)
+  return bad or 1
+end
+
 -- As `adopt`, for the deployment: the pacer starts empty. ARGV: the new run id, the highest epoch that is known.
 local function adopt_all(keys, args)
   local run, at = enter(args[1])
