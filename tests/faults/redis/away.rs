@@ -3,6 +3,7 @@
 use forebay_loadtest::proxy::{Fault, Proxy};
 
 use super::super::ledger::nobody;
+use super::super::rig::until;
 use super::super::wire::order;
 use super::{
     Crowded, Stand, is_ready, is_unready, plant_at, refused, taken, ticket, until_refused,
@@ -33,6 +34,11 @@ async fn connections_that_break_fall_silent_or_lead_nowhere_lose_and_double_noth
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     let first = taken(&gateway, "two", "ann").await;
+    // Its end is read once, and known from then on.
+    until("it is placed", async || {
+        (ticket(&gateway, &first).await.1["state"] == "placed").then_some(())
+    })
+    .await;
     for (round, faults) in [
         vec![Fault::refuse()],
         vec![Fault::stall(), Fault::blackhole()],

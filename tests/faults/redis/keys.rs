@@ -27,7 +27,7 @@ async fn functions_that_are_flushed_are_loaded_again() {
     gateway.stop().await.well();
 }
 
-/// A sale for each key, with orders that wait for their next attempt.
+/// A sale for each key, with orders that wait for their next attempt, and one that was never claimed.
 async fn sales(gateway: &Gateway, keys: &[&str]) -> Vec<String> {
     gateway.faults(json!({"error_rate": 1.0, "error_code": 1205})).await;
     let sales: Vec<String> = keys.iter().map(|key| format!("without-{key}")).collect();
@@ -41,6 +41,11 @@ async fn sales(gateway: &Gateway, keys: &[&str]) -> Vec<String> {
         })
         .await;
     }
+    // And one in each that nobody claims.
+    gateway.ask(hyper::Method::PATCH, "/drain", Some(json!({"paused": true}))).await;
+    for sale in &sales {
+        taken(gateway, sale, "dan").await;
+    }
     sales
 }
 
@@ -52,6 +57,7 @@ async fn halts(stand: &Stand, keys: &[&str], damage: impl AsyncFn(String)) {
         damage(stand.key(sale, key).await).await;
     }
     gateway.faults(json!({"error_rate": 0.0})).await;
+    gateway.ask(hyper::Method::PATCH, "/drain", Some(json!({"paused": false}))).await;
     for sale in &sales {
         for buyer in ["dora", "ann"] {
             let answer = order(gateway.public, sale, buyer, "key").await;

@@ -13,6 +13,7 @@ mod restart;
 mod slow;
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use forebay_loadtest::drive::{Shared, look, shared};
 use forebay_loadtest::form::{Crowd, OrderForm};
@@ -178,10 +179,15 @@ pub(super) fn refused_for_now(answer: &Answer, code: &str) {
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{answer:?}");
 }
 
+/// Buyers who were made up to be refused.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
 /// Waits until orders are refused for a reason in which there is this word; none is taken meanwhile.
 pub(super) async fn until_refused(gateway: &Gateway, word: &str) -> Answer {
     until(&format!("orders are refused: {word}"), async || {
-        let answer = order(gateway.public, "two", "nobody", "key").await;
+        // Somebody else each time: nobody may ask so often.
+        let buyer = format!("nobody-{}", ASKED.fetch_add(1, Ordering::Relaxed));
+        let answer = order(gateway.public, "two", &buyer, "key").await;
         turned_away(&answer);
         let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
         (answer.code() == "ledger_unavailable" && reason.contains(word)).then_some(answer)

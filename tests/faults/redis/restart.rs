@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use forebay_loadtest::redis::{Aof, Options};
 
 use super::super::rig::until;
-use super::super::wire::order;
-use super::{
-    Crowded, Stand, is_ready, is_unready, refused, taken, ticket, until_refused, until_status,
-};
+use super::{Crowded, Stand, is_ready, is_unready, taken, ticket, until_refused, until_status};
 
 /// Killed under load and started again; answers how often a new epoch had begun.
 async fn killed(stand: &mut Stand, crowd: &Crowded, rounds: u64) -> u64 {
@@ -96,8 +93,7 @@ async fn a_server_that_kept_nothing_halts_whoever_knows_better() {
         (status == "unready" && reason.contains("is not in Redis any more")).then_some(())
     })
     .await;
-    let answer = order(gateway.public, "one", "dora", "key").await;
-    refused(&answer, "ledger_unavailable", "not in Redis any more");
+    until_refused(&gateway, "not in Redis").await;
     let store = forebay_loadtest::store::read_store(&gateway.store, "one").unwrap();
     assert_eq!(store.rows.iter().filter(|row| row.sells()).count(), 3, "{:?}", store.rows);
     gateway.stop().await.well();
