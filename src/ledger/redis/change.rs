@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use redis::Cmd;
 
 use super::core::{Core, Patch};
-use super::link::Level;
 use super::names::number;
 use super::record;
 use super::reply::{self, strange};
@@ -82,8 +81,7 @@ async fn call(
     let live = core.calls.live().await?;
     let mut command = core.calls.function(&live, function, &core.names.sale(sale_no));
     arguments(&mut command);
-    let sent = core.calls.send_all(&live, vec![command], Level::AsPromised).await?;
-    let answer = reply::list(sent.into_iter().next().ok_or_else(|| strange("no answer"))??)?;
+    let answer = reply::list(core.calls.promised(&live, command).await?)?;
     let word = |at: usize| answer.get(at).map_or(Ok(""), reply::text);
     match word(0)? {
         "missing" => Ok(Changed::NotFound),

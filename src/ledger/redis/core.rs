@@ -14,9 +14,9 @@ use super::follow::Rounds;
 use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
-use super::record::Known;
+use super::record::{Known, Unread};
 use super::remembered::Remembered;
-use super::reply;
+use super::reply::{self, strange};
 use super::server::Trouble;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;
@@ -293,6 +293,25 @@ impl Core {
         if let (Some(known), false) = (known.filter(|known| known.seal.is_some()), stale) {
             return Ok(Some(known));
         }
-        Ok(self.sale(sale_no).await?.map(|doc| self.learn(&doc)))
+        // The answer was learnt from.
+        let there = self.sale(sale_no).await?.is_some();
+        Ok(self.known.get(&sale_no).map(|known| Arc::clone(&known)).filter(|_| there))
+    }
+
+    /// Reads records of a sale. One that names an item that was added since is read again with what is known then.
+    pub(super) async fn reading<T>(
+        &self,
+        sale_no: SaleNo,
+        read: impl Fn(&Known) -> Result<T, Unread>,
+    ) -> Result<T, Fault> {
+        for stale in [false, true] {
+            let known = self.known(sale_no, stale).await?;
+            match read(&*known.ok_or_else(|| strange("the sale is gone"))?) {
+                Ok(answer) => return Ok(answer),
+                Err(Unread::Fault(fault)) => return Err(fault),
+                Err(Unread::NewItem) => {}
+            }
+        }
+        Err(strange("an item"))
     }
 }

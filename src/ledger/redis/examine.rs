@@ -1,11 +1,11 @@
 //! What a server says of itself, for the doctor: read once, and nothing is changed.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use super::client::client;
 use super::config::Config;
 use super::library;
+use super::server::{self, Trouble};
 use crate::clock::Timestamp;
 
 /// What was seen of a server. A field is `None` where the server would not say.
@@ -33,10 +33,27 @@ pub struct About {
     pub failing: bool,
     /// Its time.
     pub time: Option<Timestamp>,
-    /// The function library is there, or the user may load it.
+    /// The function library of this version is there.
     pub library: bool,
     /// What this user may not do, in the server's words.
     pub denied: Vec<String>,
+}
+
+impl About {
+    /// Why no gateway would use it.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        if server::is_too_old(&self.version) {
+            return Some(Trouble::TooOld(self.version.clone()));
+        }
+        server::misused(&self.role, self.cluster, &self.eviction)
+    }
+
+    /// Whether it can keep the level `disk`.
+    #[must_use]
+    pub fn gives_disk(&self) -> bool {
+        server::gives_disk(self.appends, self.fsync.as_deref() == Some("always"), &self.version)
+    }
 }
 
 /// Asks a server; blocks for at most `patience` at each step.
@@ -53,8 +70,7 @@ pub fn examine(config: &Config, patience: Duration) -> Result<About, String> {
     patient.map_err(|error| error.to_string())?;
     let mut asking = Asking { connection, denied: Vec::new() };
     let info: String = asking.must(&["INFO"])?;
-    let said: HashMap<&str, &str> =
-        info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+    let said = server::fields(&info);
     let of = |field: &str| said.get(field).copied().unwrap_or_default();
     let mut about = About {
         version: of("redis_version").to_owned(),

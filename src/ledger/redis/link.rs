@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -16,6 +15,7 @@ use super::client::BadClient;
 use super::config::Durability;
 use super::faults;
 use super::library::Library;
+use super::reply::strange;
 use super::server::{self, Server, Trouble};
 use crate::ledger::Fault;
 use crate::metrics::REDIS_RECONNECTS;
@@ -118,15 +118,14 @@ impl Link {
     }
 
     async fn keep(self: Arc<Self>) {
-        let failures = AtomicU64::new(0);
-        let mut first = true;
+        let (mut failures, mut first) = (0, true);
         loop {
             match self.connect().await {
                 Ok(live) => {
                     if !first {
                         metrics::counter!(REDIS_RECONNECTS).increment(1);
                     }
-                    (first, _) = (false, failures.swap(0, Ordering::Relaxed));
+                    (failures, first) = (0, false);
                     self.state.send_replace(State::Up(Arc::new(live)));
                     self.broken.notified().await;
                 }
@@ -137,7 +136,8 @@ impl Link {
                         tracing::warn!(%trouble, "no connection to Redis");
                     }
                     self.state.send_replace(State::Down(trouble));
-                    tokio::time::sleep(pause(failures.fetch_add(1, Ordering::Relaxed))).await;
+                    tokio::time::sleep(pause(failures)).await;
+                    failures += 1;
                 }
             }
         }
@@ -261,6 +261,14 @@ impl Link {
         self.judge(live, answer)?
     }
 
+    /// What an error of the server means, also for the connection.
+    fn refused(&self, live: &Arc<Live>, error: &redis::ServerError) -> Fault {
+        if faults::wants_another(error) {
+            self.broke(live);
+        }
+        faults::of_server(error)
+    }
+
     fn judge<T: Answered>(
         &self,
         live: &Arc<Live>,
@@ -269,10 +277,7 @@ impl Link {
         match answer {
             Ok(Ok(value)) => {
                 let Some(error) = value.error() else { return Ok(Ok(value)) };
-                if faults::wants_another(error) {
-                    self.broke(live);
-                }
-                Ok(Err(faults::of_server(error)))
+                Ok(Err(self.refused(live, error)))
             }
             Ok(Err(error)) => {
                 self.broke(live);
@@ -283,6 +288,12 @@ impl Link {
                 Err(faults::late())
             }
         }
+    }
+
+    /// Sends one call of a function; its answer means what the level promises.
+    pub(super) async fn promised(&self, live: &Arc<Live>, command: Cmd) -> Result<Value, Fault> {
+        let answers = self.send_all(live, vec![command], Level::AsPromised).await?;
+        answers.into_iter().next().unwrap_or_else(|| Err(strange("no answer")))
     }
 
     /// Sends calls of functions together, and what makes their level true behind them.
@@ -311,12 +322,7 @@ impl Link {
             }
         }
         let one = |value: Value| match value {
-            Value::ServerError(error) => {
-                if faults::wants_another(&error) {
-                    self.broke(live);
-                }
-                Err(faults::of_server(&error))
-            }
+            Value::ServerError(error) => Err(self.refused(live, &error)),
             value => Ok(value),
         };
         Ok(values.into_iter().map(one).collect())
@@ -348,8 +354,8 @@ fn acknowledged(value: &Value) -> i64 {
     }
 }
 
-fn pause(failures: u64) -> Duration {
-    let doubled = PAUSES.0 * 2u32.pow(u32::try_from(failures.min(5)).unwrap_or(5));
+fn pause(failures: u32) -> Duration {
+    let doubled = PAUSES.0 * 2u32.pow(failures.min(5));
     let spread = getrandom::u32().unwrap_or(0);
     doubled.min(PAUSES.1).mul_f64(0.5 + f64::from(spread) / f64::from(u32::MAX))
 }

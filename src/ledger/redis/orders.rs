@@ -1,7 +1,7 @@
 //! Reads orders: by place, in admission order, and the dead ones.
 
 use super::core::Core;
-use super::docs::Fields;
+use super::docs;
 use super::record::{self, Kept, Known, Unread};
 use super::reply::{self, Cut, strange};
 use crate::ledger::{EpochSpan, ExportPage, Fault, Timeline};
@@ -20,9 +20,9 @@ pub(super) async fn timelines(
     sale_no: SaleNo,
     places: &[Place],
 ) -> Result<Vec<Option<Timeline>>, Fault> {
-    let Some(mut known) = core.known(sale_no, false).await? else {
+    if core.known(sale_no, false).await?.is_none() {
         return Ok(places.iter().map(|_| None).collect());
-    };
+    }
     let mut found = Vec::with_capacity(places.len());
     for page in places.chunks(PAGE) {
         let answer = core.call("orders", sale_no, |command| {
@@ -31,19 +31,7 @@ pub(super) async fn timelines(
             });
         });
         let kept = reply::list(answer.await?)?;
-        match read(page, &kept, &known) {
-            Ok(page) => found.extend(page),
-            Err(Unread::Fault(fault)) => return Err(fault),
-            Err(Unread::NewItem) => {
-                let newer = core.known(sale_no, true).await?;
-                known = newer.ok_or_else(|| strange("the sale is gone"))?;
-                let page = read(page, &kept, &known);
-                found.extend(page.map_err(|unread| match unread {
-                    Unread::Fault(fault) => fault,
-                    Unread::NewItem => strange("an item"),
-                })?);
-            }
-        }
+        found.extend(core.reading(sale_no, |known| read(page, &kept, known)).await?);
     }
     Ok(found)
 }
@@ -70,16 +58,10 @@ fn read(
 
 /// Where the sale's epochs begin and how many orders it has; `None` when it is not there or purged.
 async fn extent(core: &Core, sale_no: SaleNo) -> Result<Option<(Vec<EpochSpan>, u64)>, Fault> {
-    let answer = reply::list(core.call("census", sale_no, |_| {}).await?)?;
-    let mut answer = answer.into_iter().skip(2);
-    let Some(fields) = answer.next() else { return Ok(None) };
-    let fields = Fields::of(reply::list(fields)?)?;
-    let doc = fields.sale(crate::clock::Timestamp(0), 0)?;
-    core.learn(&doc);
-    if doc.purged {
-        return Ok(None);
+    match reply::list(core.call("extent", sale_no, |_| {}).await?)?.as_slice() {
+        [spans, count] => Ok(Some((docs::spans(reply::text(spans)?)?, reply::number(count)?))),
+        _ => Ok(None),
     }
-    Ok(Some((fields.spans()?, doc.census.accepted)))
 }
 
 /// The place of the order at `index`.

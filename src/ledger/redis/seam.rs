@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 
 use super::core::Core;
 use super::engine::Redis;
-use super::link::Level;
 use super::record::{self, Known, Unread};
 use super::reply::{self, strange};
 use super::{change, keeper, orders};
@@ -82,8 +81,7 @@ async fn cancel(core: &Core, cancels: Vec<Cancel>) -> Result<Vec<Cancelled>, Fau
         places.iter().for_each(|place| {
             command.arg(record::place_bytes(*place));
         });
-        let sent = core.calls.send_all(&live, vec![command], Level::AsPromised).await?;
-        let codes = reply::list(sent.into_iter().next().ok_or_else(|| strange("no answer"))??)?;
+        let codes = reply::list(core.calls.promised(&live, command).await?)?;
         let docs = orders::timelines(core, sale_no, &places).await?;
         let answer = |(code, doc): (redis::Value, Option<Timeline>)| {
             Ok(match (reply::bytes(&code)?, doc) {
@@ -130,25 +128,15 @@ async fn claim(core: &Core, claim: Claim) -> Result<Claimed, Fault> {
         more: false,
         next_due: None,
     };
-    let Some(known) = core.known(claim.sale_no, false).await? else { return Ok(nothing) };
+    if core.known(claim.sale_no, false).await?.is_none() {
+        return Ok(nothing);
+    }
     let live = core.drain.live().await?;
     let mut command = core.drain.function(&live, "claim", &core.names.sale(claim.sale_no));
     command.arg(claim.max).arg(micros(claim.lease)).arg(claim.granted_at.0);
     command.arg(claim.stock_seen).arg(core.answers());
-    let sent = core.drain.send_all(&live, vec![command], Level::AsPromised).await?;
-    let answer = sent.into_iter().next().ok_or_else(|| strange("no answer"))??;
-    match read_claimed(&answer, &known) {
-        Ok(claimed) => Ok(claimed),
-        Err(Unread::Fault(fault)) => Err(fault),
-        Err(Unread::NewItem) => {
-            let known = core.known(claim.sale_no, true).await?;
-            let known = known.ok_or_else(|| strange("the sale is gone"))?;
-            read_claimed(&answer, &known).map_err(|unread| match unread {
-                Unread::Fault(fault) => fault,
-                Unread::NewItem => strange("an item"),
-            })
-        }
-    }
+    let answer = core.drain.promised(&live, command).await?;
+    core.reading(claim.sale_no, |known| read_claimed(&answer, known)).await
 }
 
 fn read_claimed(answer: &redis::Value, known: &Known) -> Result<Claimed, Unread> {

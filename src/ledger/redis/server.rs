@@ -68,7 +68,8 @@ pub(super) struct Server {
     pub(super) waits_for_disk: bool,
 }
 
-fn fields(info: &str) -> HashMap<&str, &str> {
+/// What `INFO` says, by field.
+pub(super) fn fields(info: &str) -> HashMap<&str, &str> {
     info.lines().filter_map(|line| line.trim_end().split_once(':')).collect()
 }
 
@@ -93,6 +94,27 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
+/// Functions came with 7.0.
+pub(super) fn is_too_old(version: &str) -> bool {
+    !is_at_least(version, (7, 0))
+}
+
+/// Why a server of this role and with these settings would lose orders.
+pub(super) fn misused(role: &str, cluster: bool, eviction: &str) -> Option<Trouble> {
+    if role != "master" {
+        return Some(Trouble::Replica);
+    }
+    if cluster {
+        return Some(Trouble::Cluster);
+    }
+    (eviction != "noeviction").then(|| Trouble::Evicts(eviction.to_owned()))
+}
+
+/// Whether the level `disk` can be kept: by each write's sync, or by `WAITAOF`, which came with 7.2.
+pub(super) fn gives_disk(appends: bool, always: bool, version: &str) -> bool {
+    appends && (always || is_at_least(version, (7, 2)))
+}
+
 impl Server {
     /// Asks a server what it is.
     ///
@@ -111,7 +133,7 @@ impl Server {
             let always = words.into_iter().filter_map(text).any(|word| word == "always");
             let kept = fields(&info).get("aof_enabled") == Some(&"1");
             server.waits_for_disk = !always;
-            if !kept || !(always || is_at_least(&server.version, (7, 2))) {
+            if !gives_disk(kept, always, &server.version) {
                 return Err(Trouble::NotOnDisk);
             }
         }
@@ -122,20 +144,15 @@ impl Server {
         let said = fields(info);
         let of = |field: &str| said.get(field).copied().unwrap_or_default();
         let (run_id, version) = (of("run_id").to_owned(), of("redis_version").to_owned());
-        if !is_at_least(&version, (7, 0)) {
+        if is_too_old(&version) {
             return Err(Trouble::TooOld(version));
         }
         if of("loading") == "1" {
             return Err(Trouble::Loading);
         }
-        if of("role") != "master" {
-            return Err(Trouble::Replica);
-        }
-        if of("cluster_enabled") == "1" {
-            return Err(Trouble::Cluster);
-        }
-        if of("maxmemory_policy") != "noeviction" {
-            return Err(Trouble::Evicts(of("maxmemory_policy").to_owned()));
+        let cluster = of("cluster_enabled") == "1";
+        if let Some(trouble) = misused(of("role"), cluster, of("maxmemory_policy")) {
+            return Err(trouble);
         }
         if run_id.is_empty() {
             return Err(Trouble::Strange("INFO"));

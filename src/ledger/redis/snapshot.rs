@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::core::Core;
 use super::docs::Fields;
-use super::record::read_place;
+use super::record::{Known, read_place};
 use super::reply::{self, Cut, strange};
 use crate::clock::Timestamp;
 use crate::ledger::{ENDED, EpochSpan, Fault, SaleSnapshot};
@@ -27,7 +27,7 @@ pub(super) async fn of_sale(
     let fields = Fields::of(reply::list(reply::next(&mut answer)?)?)?;
     let doc = fields.sale(as_of, 0)?;
     let (spans, levels) = (fields.spans()?, fields.levels(&doc)?);
-    core.learn(&doc);
+    let known = core.learn(&doc);
     let mut states = States::new(&spans, doc.census.accepted, claimed);
     for state in [State::Placing, State::Dead] {
         for place in reply::list(reply::next(&mut answer)?)? {
@@ -41,8 +41,8 @@ pub(super) async fn of_sale(
         states.set(place, state);
     }
     let (states, purged) = (states.codes, doc.purged);
-    let holders = if purged { Vec::new() } else { holders(core, sale_no).await? };
-    let states = if purged { Vec::new() } else { states };
+    let (holders, states) =
+        if purged { Default::default() } else { (holders(core, &known).await?, states) };
     Ok(Some((newest, SaleSnapshot { doc, holders, spans, states, levels })))
 }
 
@@ -76,14 +76,12 @@ impl States {
 }
 
 /// Hashes of all buyers with a ticket.
-async fn holders(core: &Core, sale_no: SaleNo) -> Result<Vec<u64>, Fault> {
-    let known = core.known(sale_no, false).await?;
-    let seal = known.and_then(|known| known.seal.clone());
+async fn holders(core: &Core, known: &Known) -> Result<Vec<u64>, Fault> {
     // Without its key the sale takes no orders here.
-    let Some(seal) = seal else { return Ok(Vec::new()) };
+    let Some(seal) = &known.seal else { return Ok(Vec::new()) };
     let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
     loop {
-        let page = core.call("buyers", sale_no, |command| {
+        let page = core.call("buyers", known.sale_no, |command| {
             command.arg(&cursor);
         });
         let mut page = reply::list(page.await?)?.into_iter();

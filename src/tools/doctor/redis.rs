@@ -49,23 +49,9 @@ fn fail(found: impl Into<String>, advice: impl Into<String>) -> Examined {
 /// What no gateway would use.
 fn usable(about: &About) -> Vec<Examined> {
     let mut checks = Vec::new();
-    let major = about.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    if major.is_none_or(|major| major < 7) {
-        let found = format!("Redis {} has no functions", about.version);
-        checks.push(fail(found, "use Redis 7.0 or later, or Valkey"));
-    }
-    if about.role != "master" {
-        checks.push(fail("it is a replica", "name the primary in [ledger.redis] url"));
-    }
-    if about.cluster {
-        checks.push(fail("it is a cluster, which is not built yet", "name a single server"));
-    }
-    if about.eviction != "noeviction" {
-        let found = format!("it throws keys away when memory is full ({})", about.eviction);
-        checks.push(fail(
-            found,
-            "set maxmemory-policy noeviction: a key thrown away is a lost order",
-        ));
+    if let Some(trouble) = about.trouble() {
+        let advice = "no gateway uses it like that: `/readyz` would say the same";
+        checks.push(fail(trouble.to_string(), advice));
     }
     if about.maxmemory == 0 {
         let advice = "set maxmemory to what the host can spare: some 300 bytes an order, then orders are refused \
@@ -99,7 +85,7 @@ fn durable(config: &Config, about: &About) -> Vec<Examined> {
         counted(about.replicas, "replica"),
     );
     let mut checks = vec![match config.durability {
-        Durability::Disk if !about.appends || (fsync != "always" && !has_waitaof(about)) => fail(
+        Durability::Disk if !about.gives_disk() => fail(
             told,
             "set appendonly yes and appendfsync always, or use a Redis from 7.2 on with appendonly yes",
         ),
@@ -122,11 +108,6 @@ fn durable(config: &Config, about: &About) -> Vec<Examined> {
         checks.push(Examined::warn(NAME, "it does not sync while it rewrites its file", advice));
     }
     checks
-}
-
-fn has_waitaof(about: &About) -> bool {
-    let mut parts = about.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= (7, 2)
 }
 
 fn rights(about: &About) -> Vec<Examined> {

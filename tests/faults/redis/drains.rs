@@ -34,6 +34,13 @@ async fn at_work(gateway: &Gateway, placed: u64) {
     .await;
 }
 
+/// So many orders are placed, no other way than all that ever was seen of them says, and at the drains' rate.
+async fn carried(gateway: &Gateway, crowd: &Crowded, placed: u64) {
+    let evidence = crowd.proves(gateway).await;
+    assert_eq!(evidence.census.unwrap().placed, placed);
+    keeps_pace(&evidence.tickets.unwrap(), RATE);
+}
+
 #[tokio::test]
 async fn drains_that_are_killed_lose_and_double_nothing() {
     const ORDERS: u64 = 600;
@@ -48,9 +55,7 @@ async fn drains_that_are_killed_lose_and_double_nothing() {
         first = stand.plant.start_drain().await;
     }
     sending.await.unwrap();
-    let evidence = crowd.proves(&gateway).await;
-    assert_eq!(evidence.census.unwrap().placed, ORDERS);
-    keeps_pace(&evidence.tickets.unwrap(), RATE);
+    carried(&gateway, &crowd, ORDERS).await;
     ended(first).await;
     ended(second).await;
     gateway.stop().await.well();
@@ -70,9 +75,7 @@ async fn a_drain_that_stands_still_beyond_its_leases_changes_nothing_when_it_goe
     pass(seconds(3, 10)).await;
     signal(&first, Signal::CONT);
     sending.await.unwrap();
-    let evidence = crowd.proves(&gateway).await;
-    assert_eq!(evidence.census.unwrap().placed, ORDERS);
-    keeps_pace(&evidence.tickets.unwrap(), RATE);
+    carried(&gateway, &crowd, ORDERS).await;
     ended(first).await;
     ended(second).await;
     gateway.stop().await.well();
@@ -91,9 +94,7 @@ async fn without_a_drain_no_more_is_accepted_than_can_be_carried_in_time() {
     let census = gateway.admin().census("one").await.unwrap();
     assert_eq!((census.accepted, census.placed), (accepted, 0), "{census:?}");
     let drain = stand.plant.start_drain().await;
-    let evidence = crowd.proves(&gateway).await;
-    assert_eq!(evidence.census.unwrap().placed, accepted);
-    keeps_pace(&evidence.tickets.unwrap(), RATE);
+    carried(&gateway, &crowd, accepted).await;
     ended(drain).await;
     gateway.stop().await.well();
 }
@@ -139,9 +140,7 @@ async fn drains_that_join_and_leave_share_one_pace() {
     ended(first).await;
     ended(third).await;
     sending.await.unwrap();
-    let evidence = crowd.proves(&gateway).await;
-    assert_eq!(evidence.census.unwrap().placed, ORDERS);
-    keeps_pace(&evidence.tickets.unwrap(), RATE);
+    carried(&gateway, &crowd, ORDERS).await;
     ended(second).await;
     gateway.stop().await.well();
     is_ready(&stand.plant.start().await).await;

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::deployment::{Deployment, Side, come_again, send};
 use super::readings::{Readings, Wanted};
+use super::verdict::{self, Verdict};
 use super::{Checks, SKU, Scale};
 use crate::clock;
 use crate::drive::{look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::history::History;
-use crate::judge::{Broke, hear_buyers, hear_pace, judge};
+use crate::judge::Broke;
 use crate::report;
 
 const SALE: &str = "crowd";
@@ -82,23 +83,9 @@ async fn conclude(
     units: u64,
     checks: &mut Checks,
 ) -> anyhow::Result<()> {
-    let gateway = &deployment.gateways[0];
-    gateway.settled(SALE, SETTLE_WITHIN).await?;
-    let readings = Readings::of(&look(history));
-    let publics = [&deployment.gateways[0].public, &deployment.gateways[1].public];
-    for at in [0, 1] {
-        readings.read(publics, move |_| at, Wanted::End).await?;
-    }
-    let evidence = deployment.evidence(SALE).await?;
-    let mut judgement = judge(&look(history), crowd, &evidence);
-    let tickets = evidence.tickets.as_deref().unwrap_or_default();
-    hear_buyers(&mut judgement, &look(readings.trails()), Some(tickets));
-    let pace = gateway.admin.pace().await?;
-    let paced = match pace {
-        Some(pace) => hear_pace(&mut judgement, tickets, pace)?,
-        None => false,
-    };
-    report::judgement(&judgement);
+    deployment.gateways[0].settled(SALE, SETTLE_WITHIN).await?;
+    let Verdict { judgement, evidence, pace, paced } =
+        verdict::hear(deployment, SALE, crowd, history).await?;
     let accepted = judgement.accepted;
     checks.promise(accepted == units, format_args!("{accepted} of {units} units in buyers' hands"));
     let placed = evidence.census.as_ref().map_or(0, |census| census.placed);

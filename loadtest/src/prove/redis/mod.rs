@@ -7,6 +7,7 @@ mod deployment;
 mod quiet;
 mod readings;
 mod six;
+mod verdict;
 mod waves;
 
 use std::path::Path;

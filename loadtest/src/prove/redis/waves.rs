@@ -10,13 +10,12 @@ use anyhow::Context;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::deployment::{Deployment, Side, come_again, patiently, send};
-use super::readings::{Readings, Wanted};
-use super::{Checks, SKU, Scale};
+use super::{Checks, SKU, Scale, verdict};
 use crate::clock;
 use crate::drive::{Shared, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::history::History;
-use crate::judge::{Broke, hear_buyers, hear_pace, judge};
+use crate::judge::Broke;
 use crate::report;
 
 const SALE: &str = "waves";
@@ -210,18 +209,7 @@ async fn conclude(
     checks.promise(census.unsettled() == 0, what);
     let unserved = look(history).unserved_asks().len();
     checks.promise(unserved == 0, format_args!("{unserved} buyers without a final answer"));
-    let readings = Readings::of(&look(history));
-    let publics = [&deployment.gateways[0].public, &deployment.gateways[1].public];
-    for at in [0, 1] {
-        readings.read(publics, move |_| at, Wanted::End).await?;
-    }
-    let evidence = deployment.evidence(SALE).await?;
-    let mut judgement = judge(&look(history), crowd, &evidence);
-    let tickets = evidence.tickets.as_deref().unwrap_or_default();
-    hear_buyers(&mut judgement, &look(readings.trails()), Some(tickets));
-    let pace = gateway.admin.pace().await?.context("the drain has no pace")?;
-    hear_pace(&mut judgement, tickets, pace)?;
-    report::judgement(&judgement);
+    let judgement = verdict::hear(deployment, SALE, crowd, history).await?.judgement;
     for broke in [Broke::Lost, Broke::Doubled, Broke::Oversold, Broke::TwoEnds, Broke::PaceBroken] {
         let count = judgement.count(broke);
         checks.promise(count == 0, format_args!("{broke:?} {count}"));

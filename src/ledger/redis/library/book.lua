@@ -61,11 +61,22 @@ local function whole(s)
   return nil
 end
 
+-- `begin`, and nothing where a sale is not whole: what changes orders goes on from here.
+local function begin_whole(keys, args)
+  local s, bad = begin(keys, args)
+  bad = bad or whole(s)
+  return s, bad
+end
+
+-- An item from its four values (available, held, sold, generation), the first of them at `k`.
+local function item_from(values, k)
+  return { a = tonumber(values[k]), h = tonumber(values[k + 1]), s = tonumber(values[k + 2]), g = tonumber(values[k + 3]) }
+end
+
 local function item_of(s, index)
   local item = s.items[index]
   if not item then
-    local v = call('HMGET', s.key, 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index)
-    item = { a = tonumber(v[1]), h = tonumber(v[2]), s = tonumber(v[3]), g = tonumber(v[4]) }
+    item = item_from(call('HMGET', s.key, 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index), 1)
     s.items[index] = item
   end
   return item
@@ -91,7 +102,7 @@ local function spans_of(m)
   return spans
 end
 
--- The index of the order at a place, nil when there never was one. `epoch` may be the whole place.
+-- The index of the order at a place, nil when there never was one.
 local function index_of(s, epoch, sequence)
   local m = s.m
   s.spans = s.spans or spans_of(m)
@@ -172,6 +183,13 @@ local function note(t, at, outcome, reason)
   end
 end
 
+-- Lengths and bytes of texts, one behind the other, as the tails bear a whole hash.
+local function packed(texts)
+  local list = {}
+  for k = 1, #texts do list[k] = pack('>I4', #texts[k]) .. texts[k] end
+  return concat(list)
+end
+
 local function put(list, first, second)
   local n = #list
   list[n + 1] = first
@@ -234,6 +252,17 @@ local function give_back(s, place, t, due, why, reason)
   move(s, place, PLACING)
 end
 
+-- Keeps how an order ended.
+local function keep_end(s, epoch, sequence, record)
+  local bucket, field = bucket_of(s, epoch, sequence)
+  local ended = s.t[bucket]
+  if not ended then
+    ended = {}
+    s.t[bucket] = ended
+  end
+  put(ended, field, record)
+end
+
 -- A time in as few bytes as hold it; a grant may be older than the order that it is for.
 local function size_of(micros)
   if micros < 0 then return 8 end
@@ -278,13 +307,7 @@ local function finish(s, place, t, order, state, text)
     record = record .. string.char(255)
     put(s.n_set, place, string.char(#text) .. text .. string.char(notes_count) .. notes)
   end
-  local bucket, field = bucket_of(s, epoch, sequence)
-  local ended = s.t[bucket]
-  if not ended then
-    ended = {}
-    s.t[bucket] = ended
-  end
-  put(ended, field, record)
+  keep_end(s, epoch, sequence, record)
   local units = 0
   for k = 1, byte(order, 9) do
     local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)

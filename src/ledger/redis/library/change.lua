@@ -1,27 +1,24 @@
 
 -- ---- Terms, switches, stock, dead orders ------------------------------------------------------------------------
 
--- The sale as it is now, for the tail: lengths and bytes of all of `m`, fields and values in turn.
+-- The sale as it is now, for the tail: all of `m`, fields and values in turn.
 local function tell_sale(s)
-  local all = call('HGETALL', s.key)
-  local text = {}
-  for k = 1, #all do text[k] = pack('>I4', #all[k]) .. all[k] end
+  local text = packed(call('HGETALL', s.key))
   s.m.evn = s.m.evn + 1
   call('HSET', s.key, 'evn', s.m.evn)
-  call('XADD', s.base .. 'ev', fmt('%d-%d', s.m.ep, s.m.evn), 's', concat(text), 'at', s.at)
+  call('XADD', s.base .. 'ev', fmt('%d-%d', s.m.ep, s.m.evn), 's', text, 'at', s.at)
 end
 
 local function add_items(s, first, args, from)
-  local index, moves = first, {}
+  local index = first
   for k = from, #args, 2 do
     local sku, stock = args[k], args[k + 1]
     call('HSET', s.key, 'k' .. index, sku, 'i' .. index, stock, '+' .. index, 0, '-' .. index, 0,
       'a' .. index, stock, 'h' .. index, 0, 's' .. index, 0, 'g' .. index, 1)
-    put(moves, fmt('%d 1 %s', index, stock))
+    call('RPUSH', s.base .. 'mv', fmt('%d 1 %s', index, stock))
     index = index + 1
   end
-  for k = 1, #moves do call('RPUSH', s.base .. 'mv', moves[k]) end
-  call('HSET', s.key, 'ni', index, 'nm', s.m.nm + #moves)
+  call('HSET', s.key, 'ni', index, 'nm', s.m.nm + index - first)
 end
 
 -- Makes a sale, or amends one. ARGV: fence, 1 if only a new one, number, name, key id, terms, opens, closes, limit,
@@ -93,8 +90,7 @@ end
 
 -- ARGV: fence, sku, delta, operation.
 local function stock(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local m, delta = s.m, tonumber(args[3])
   if m.purged ~= '' then return { 'conflict', 'purged', '' } end
@@ -131,8 +127,7 @@ end
 
 -- Dead orders go back. ARGV: fence, then places; none is all, at most 500 a call.
 local function retry_dead(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   if s.m.purged ~= '' then return { 'conflict', 'purged', '' } end
   local places = {}
@@ -161,8 +156,7 @@ end
 
 -- A dead order ends. ARGV: fence, place, P or R, the shop's number or a reason.
 local function end_dead(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   if s.m.purged ~= '' then return { 'conflict', 'purged', '' } end
   local place = args[2]

@@ -9,10 +9,8 @@ local function end_leases(s)
   for k, place in ipairs(ended) do give_back(s, place, tries_of(tries[k]), s.at, 'e', '') end
   -- What came back is claimed again by its new time, so it is written first.
   flush(s)
-  local m, answers = s.m, s.answers
   s.moved, s.claimed, s.placed = {}, {}, {}
   s.a_set, s.due_set, s.due_del, s.dead_set = {}, {}, {}, {}
-  s.m, s.answers = m, answers
 end
 
 -- Takes up to `room` orders from the head of the queue: their places and the orders. What was cancelled is passed over,
@@ -41,8 +39,7 @@ end
 -- stock change, the changes that the caller has not seen, how many orders came back, then for each of those place,
 -- order, attempts and claims, then for each that was never claimed place and order.
 local function claim(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local m, base, max = s.m, s.base, math.min(tonumber(args[2]), 500)
   local until_, granted = s.at + tonumber(args[3]), tonumber(args[4])
@@ -108,8 +105,7 @@ end
 -- ARGV: fence, answers that the store ever gave, then for each order place 8, lease 8, fate 1 and what it needs.
 -- Answers: what was decided, in order (p placed, r refused, l an answer that spends), then D, S or U for each.
 local function settle(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   s.answers = tonumber(args[2])
   local places, seen = {}, {}

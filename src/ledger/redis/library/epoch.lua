@@ -4,16 +4,15 @@
 -- The server is another one than before, so something that was acknowledged may be missing: a new epoch begins, and
 -- the sale is on hold while gateways bring back what they remember. ARGV: the new run id, the highest epoch that the
 -- caller knows of, microseconds of the hold. Whoever comes first does it. Answers the epoch in force (0 when there is
--- no sale), 1 while on hold, the epoch that ended, the first sequence of it that may be missing, the end of the hold,
--- and the time.
+-- no sale), 1 while on hold, the epoch that ended, and the first sequence of it that may be missing.
 local function adopt(keys, args)
   local run, at = enter(args[1])
-  local m = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn', 'rec', 'rep', 'rnext', 'hold', 'seq', 'purged')
+  local m = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn', 'rec', 'rep', 'rnext', 'seq', 'purged')
   -- Registered, and not made yet.
-  if not m[1] then return { 0, 0, 0, 0, 0, at } end
+  if not m[1] then return { 0, 0, 0, 0 } end
   if m[1] ~= FORMAT then return redis.error_reply('-FORMAT the sale has the format ' .. m[1]) end
   if m[2] == run then
-    return { tonumber(m[3]), m[6] == '1' and 1 or 0, tonumber(m[7] or 0), tonumber(m[8] or 0), tonumber(m[9] or 0), at }
+    return { tonumber(m[3]), m[6] == '1' and 1 or 0, tonumber(m[7] or 0), tonumber(m[8] or 0) }
   end
   local counts, first = call('HMGET', keys[1], unpack(COUNTS)), 0
   for k = 1, #COUNTS do first = first + (tonumber(counts[k]) or 0) end
@@ -24,20 +23,19 @@ local function adopt(keys, args)
   end
   spans[#spans + 1] = fmt('%d:%d', epoch, first)
   -- A hold that was not over goes on with what it had.
-  local ended, missing = tonumber(m[3]), tonumber(m[10]) + 1
+  local ended, missing = tonumber(m[3]), tonumber(m[9]) + 1
   if m[6] == '1' then ended, missing = tonumber(m[7]), tonumber(m[8]) end
-  local hold, held = at + tonumber(args[3]), m[11] == '' and '1' or ''
+  local hold, held = at + tonumber(args[3]), m[10] == '' and '1' or ''
   call('HSET', keys[1], 'run', run, 'ep', epoch, 'seq', 0, 'ls', 0, 'spans', concat(spans, ','), 'hold', hold,
     'evn', evn, 'rec', held, 'rep', ended, 'rnext', missing)
   call('XADD', sub(keys[1], 1, -2) .. 'ev', fmt('%d-%d', epoch, evn), 'e', fmt('%d:%d', epoch, first))
-  return { epoch, held == '1' and 1 or 0, ended, missing, hold, at }
+  return { epoch, held == '1' and 1 or 0, ended, missing }
 end
 
 -- Orders of the ended epoch that a gateway remembers. ARGV: fence, then for each: place; accepted at 8, key 8, body 8,
 -- and the order without its time. Answers how many were new.
 local function bring_back(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local new = 0
   if s.m.rec ~= '1' then return 0 end
@@ -62,10 +60,8 @@ end
 -- An order of which nobody knows more than that it was accepted, or one whose units are gone.
 local function lose(s, place, kept)
   local epoch, sequence = unpack_bytes('>I2I6', place)
-  local bucket, field = bucket_of(s, epoch, sequence)
   local body = kept or string.char(0, 7) .. 'unknown'
-  s.t[bucket] = s.t[bucket] or {}
-  put(s.t[bucket], field, pack('>BI2BI6BI2', LOST, 1, 0, 0, 2, 0) .. body .. string.char(8) .. 'failover')
+  keep_end(s, epoch, sequence, pack('>BI2BI6BI2', LOST, 1, 0, 0, 2, 0) .. body .. string.char(8) .. 'failover')
   put(s.x_set, 0, place .. string.char(LOST))
   s.m.c8 = s.m.c8 + 1
   return ''
@@ -83,15 +79,7 @@ local function take_back(s, place, brought)
     units = units + quantity
     if index >= m.ni or item_of(s, index).a < quantity then return lose(s, place, body) end
   end
-  for k = 1, byte(order, 9) do
-    local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
-    local item = item_of(s, index)
-    item.a, item.h, item.dirty = item.a - quantity, item.h + quantity, true
-    if item.a == 0 then
-      item.g = item.g + 1
-      s.levels[index] = true
-    end
-  end
+  take_stock(s, kept)
   if buyer.orders == '' then m.nb = m.nb + 1 end
   buyer.orders, buyer.units, buyer.dirty = buyer.orders .. sub(brought, 9, 24) .. place, buyer.units + units, true
   m.c0, m.by = m.c0 + 1, m.by + #order - name_end
@@ -101,8 +89,7 @@ end
 -- Ends a hold that is over, a few hundred orders at a time: what was brought back goes into the queue at its own place,
 -- what is missing between is lost. ARGV: fence. Answers microseconds until it is to be called again, -1 when done.
 local function end_hold(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local m, base = s.m, s.base
   if m.rec ~= '1' then return -1 end

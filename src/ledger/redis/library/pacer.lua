@@ -103,9 +103,7 @@ local function eras_of(s)
 end
 
 local function tell_drain(s)
-  local all, text = call('HGETALL', s.key), {}
-  for k = 1, #all do text[k] = pack('>I4', #all[k]) .. all[k] end
-  tell_all(s, 'd', concat(text), 'eras', eras_of(s))
+  tell_all(s, 'd', packed(call('HGETALL', s.key)), 'eras', eras_of(s))
 end
 
 -- Writes the drain's settings; they hold from now on.

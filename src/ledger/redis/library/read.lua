@@ -28,6 +28,15 @@ local function census(keys, args)
   return { s.at, waits_since, call('HGETALL', s.key) }
 end
 
+-- Where epochs begin, and how many orders there are; nothing when there is no such sale or it was purged. ARGV: fence.
+local function extent(keys, args)
+  if call('EXISTS', keys[1]) == 0 then return {} end
+  local s, bad = begin(keys, args, true)
+  if bad then return bad end
+  if s.m.purged ~= '' then return {} end
+  return { s.m.spans, accepted(s.m) }
+end
+
 -- Orders of the queue by where they lie in it; neighbours are read together.
 local function waiting_orders(s, wanted, of)
   table.sort(wanted, function(one, other) return one[1] < other[1] end)

@@ -68,9 +68,7 @@ local function prefetch(s, args, names)
   if #items == 0 then return end
   local values = call('HMGET', s.key, unpack(fields))
   for k = 1, #items do
-    local v = 4 * k - 3
-    s.items[items[k]] =
-      { a = tonumber(values[v]), h = tonumber(values[v + 1]), s = tonumber(values[v + 2]), g = tonumber(values[v + 3]) }
+    s.items[items[k]] = item_from(values, 4 * k - 3)
   end
 end
 
@@ -90,6 +88,7 @@ local function refusal(s, units_held, order, payload, limit, bound)
   return nil, units
 end
 
+-- Holds the units of an order without its time; its items are read already.
 local function take_stock(s, order)
   for k = 1, byte(order, 1) do
     local index, quantity = unpack_bytes('>I2I4', order, 6 * k - 4)
@@ -107,8 +106,7 @@ end
 -- Answers: epoch, time, and for each order its sequence, or why not; with R and L a receipt.
 -- A replay makes a write, so that WAIT on the same connection covers the order that it answers.
 local function reserve(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local m, answers, names = s.m, {}, {}
   answers[1], answers[2] = m.ep, s.at
@@ -178,8 +176,7 @@ end
 
 -- ARGV: fence, places. Answers for each: D done, T too late, U unknown.
 local function cancel(keys, args)
-  local s, bad = begin(keys, args)
-  bad = bad or whole(s)
+  local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local answers, m, done = {}, s.m, {}
   for k = 2, #args do
@@ -195,7 +192,7 @@ local function cancel(keys, args)
       answers[k - 1] = 'T'
     else
       finish(s, place, nil, call('LINDEX', s.q, index - m.cur), CANCELLED, '')
-    answers[k - 1], done[place] = 'D', true
+      answers[k - 1], done[place] = 'D', true
     end
   end
   if s.dirty then flush(s) end
