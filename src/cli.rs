@@ -25,7 +25,7 @@ use clap::Parser;
 pub use exit::{Exit, Failure, Outcome};
 
 /// Commands that the design names and this version does not have.
-const NOT_BUILT: [&str; 3] = ["migrate", "plan", "sale rebuild"];
+const NOT_BUILT: [&str; 2] = ["migrate", "plan"];
 
 /// Runs the command line.
 #[must_use]
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn what_is_not_built_and_what_is_unknown_are_usage() {
         for line in [
-            "sale rebuild x",
+            "migrate",
             "plan",
             "demo --rate off",
             "load",

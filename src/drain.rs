@@ -1,7 +1,7 @@
 //! Carries orders from the queue to the store at the pace of the ledger: grant, claim, place, settle.
 //!
 //! One granter asks for permits and hands them to at most `workers` rounds; a follower of the tail tells it
-//! where orders may be due. It may not know who ordered over what, nor which engine or store it works with.
+//! where orders may be due; what the ledger may have lost is asked of the store. It may not know who ordered over what, nor which engine or store it works with.
 //!
 //! Invariants: the ledger alone holds the pace (L7) and the leases (L4). Whatever breaks here, a claimed order
 //! is settled under its lease or comes back when that ends.
@@ -12,6 +12,7 @@ mod breaker;
 mod config;
 mod follow;
 mod granter;
+mod missing;
 mod outcome;
 mod pace;
 mod permits;
@@ -98,6 +99,7 @@ impl Drain {
             () = stop.pulled() => {}
             () = granter.run() => {}
             () = follow::follow(&shared) => {}
+            () = missing::answer(&shared) => {}
         }
         granter.finish(grace).await;
         status.figures.ended();

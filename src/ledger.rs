@@ -21,6 +21,7 @@ pub mod book;
 pub mod embedded;
 mod metered;
 mod orders;
+mod recovery;
 pub mod redis;
 mod ring;
 mod sales;
@@ -37,6 +38,7 @@ pub use orders::{
     AttemptNote, Bound, Cancel, Cancelled, Claim, Claimed, ClaimedOrder, ExportPage, Fate, Grant,
     LeaseId, OrderDoc, Receipt, Reserve, Reserved, Settle, Settled, Timeline,
 };
+pub use recovery::{Missing, Stored, StoredEnd, StoredUnits};
 pub use sales::{
     Census, Change, Changed, DrainDoc, DrainOrigin, DrainPatch, ItemCensus, PaceEra, SaleDoc, Which,
 };
@@ -136,6 +138,18 @@ pub trait Ledger: Send + Sync + fmt::Debug {
 
     /// Resolves when there may be a tail entry after `after`.
     fn news(&self, after: TailId) -> BoxFuture<'_, ()>;
+
+    /// Resolves when the ledger may have lost orders of which the store may know: [`Self::answer_for`] them. An engine
+    /// that takes nobody's word for orders never asks.
+    fn missing(&self) -> BoxFuture<'_, Missing> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Tells what the store has of orders that may be missing; those that are there stay as they are. With `all` the
+    /// store has no more of them, and what nobody else remembers is lost. Answers how many came back by this.
+    fn answer_for(&self, _sale: SaleNo, _orders: Vec<Stored>, _all: bool) -> Answer<'_, u64> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
 
     /// The durability that a 202 names.
     fn durability(&self) -> &'static str;

@@ -9,7 +9,7 @@ use std::fmt;
 pub use keyring::{BadKey, KEY_BYTES, Keyring, SaleSeal, TicketKey};
 use serde::{Deserialize, Serialize};
 pub use state::{State, may_follow};
-pub use ticket::{TICKET_CHARS, Ticket, TicketText};
+pub use ticket::{TICKET_CHARS, Ticket, TicketText, tickets_of};
 
 use crate::sale::Sku;
 

@@ -142,7 +142,7 @@ pub struct StoreError {
     pub reason: String,
 }
 
-/// One row of `forebay_orders`, for `verify`.
+/// One row of `forebay_orders`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRow {
     /// The ticket, as the store has it.
@@ -161,6 +161,10 @@ pub struct OrderRow {
     pub state: String,
     /// The same on all lines of an order.
     pub order_no: Option<String>,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// Ledger time of the attempt that the store took.
+    pub attempted_at: Timestamp,
 }
 
 /// One row of `forebay_stock`, for `verify`.
@@ -178,7 +182,7 @@ pub struct StockRow {
     pub newest_change: u64,
 }
 
-/// Rows of a store for `verify`, in order of (ticket, line), a page at a time.
+/// Rows of a store, in order of (ticket, line), a page at a time.
 #[derive(Clone, Debug, Default)]
 pub struct OrderPage {
     /// The rows; all lines of an order are on one page.
@@ -187,7 +191,7 @@ pub struct OrderPage {
     pub next: Option<String>,
 }
 
-/// What a store holds, for `verify`. Reads only.
+/// What a store holds. Reads only.
 pub trait StoreRows: Send + Sync + fmt::Debug {
     /// A page of order rows after a ticket.
     fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>>;

@@ -22,8 +22,11 @@ use crate::http::operations::Operations;
 use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
+use crate::ledger::StoredUnits;
+use crate::sale::SaleName;
 use crate::store::Found;
 use crate::store::PlaceOrder;
+use crate::store::StockRow;
 
 /// The engines behind the operations.
 #[derive(Debug)]
@@ -75,6 +78,21 @@ impl OfEngines {
         let lent = self.store.lend().await?;
         let found = lent.store.void(vec![attempt]).await.into_iter().next();
         found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
+    }
+}
+
+impl OfEngines {
+    async fn make_anew(&self, sale: SaleName) -> Result<Changed, OperationFault> {
+        let rows = self.store.lend().await?.store.stock_rows().await;
+        let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;
+        let units = |row: StockRow| StoredUnits {
+            sale_no: row.sale_no,
+            sku: row.sku,
+            units: row.initial,
+            newest_change: row.newest_change,
+        };
+        let store = rows.into_iter().map(units).collect();
+        Ok(self.ledger.change(Change::Rebuild { sale, store }).await?)
     }
 }
 
@@ -158,6 +176,10 @@ impl Operations for OfEngines {
             let plan = self.planned().await?.simulated.patch_faults(&patch).await;
             json(&plan.map_err(|error| malformed(&error))?)
         })
+    }
+
+    fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed> {
+        Box::pin(self.make_anew(sale))
     }
 
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {

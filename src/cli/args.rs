@@ -217,6 +217,8 @@ pub(super) enum Sale {
     Export(OneSale),
     /// Drop the tickets of a sale that is closed and settled.
     Purge(OneSale),
+    /// Make a halted sale anew from what the processes remember and what the store has.
+    Rebuild(OneSale),
 }
 
 #[derive(Debug, Args)]

@@ -29,6 +29,7 @@ pub(super) fn run(what: Sale) -> Outcome {
         Sale::Resume(one) => switch(&one, "resume"),
         Sale::Close(one) => switch(&one, "close"),
         Sale::Purge(one) => switch(&one, "purge"),
+        Sale::Rebuild(one) => switch(&one, "rebuild"),
         Sale::Stock(stock) => self::stock(&stock),
         Sale::Export(one) => export(&one),
     }

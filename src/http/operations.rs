@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
-use crate::ledger::{Fault, OrderDoc};
+use crate::ledger::{Changed, Fault, OrderDoc};
 use crate::order::TicketText;
 use crate::sale::SaleName;
 
@@ -95,6 +95,9 @@ pub trait Operations: Send + Sync + fmt::Debug {
 
     /// Changes the fault plan by a JSON object with some of its fields; answers the plan in force.
     fn patch_faults(&self, patch: Box<RawValue>) -> Operation<'_, Box<RawValue>>;
+
+    /// Makes a halted sale anew, with the units that the store says it had.
+    fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed>;
 
     /// Voids a dead order at the store, then refuses it in the ledger. Idempotent.
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused>;

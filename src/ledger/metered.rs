@@ -8,8 +8,8 @@ use metrics::{Histogram, histogram};
 
 use super::{
     Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fault,
-    FaultKind, Grant, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger,
-    Snapshot, Tail, TailId, Timeline,
+    FaultKind, Grant, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled,
+    SharedLedger, Snapshot, Stored, Tail, TailId, Timeline,
 };
 use crate::clock::SharedClock;
 use crate::metrics::{LEDGER_BATCH_SIZE, LEDGER_REQUEST_DURATION};
@@ -158,6 +158,14 @@ impl Ledger for Metered {
 
     fn news(&self, after: TailId) -> BoxFuture<'_, ()> {
         self.inner.news(after)
+    }
+
+    fn missing(&self) -> BoxFuture<'_, Missing> {
+        self.inner.missing()
+    }
+
+    fn answer_for(&self, sale: SaleNo, orders: Vec<Stored>, all: bool) -> Answer<'_, u64> {
+        self.timed(&self.change, self.inner.answer_for(sale, orders, all))
     }
 
     fn durability(&self) -> &'static str {

@@ -21,6 +21,7 @@ mod library;
 mod link;
 mod names;
 mod orders;
+mod rebuild;
 mod record;
 mod recover;
 mod remembered;

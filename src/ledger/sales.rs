@@ -2,9 +2,13 @@
 
 use serde::Serialize;
 
+use super::recovery::StoredUnits;
 use crate::clock::Timestamp;
 use crate::order::Place;
 use crate::sale::{Rate, SaleName, SaleNo, Sku, Terms};
+
+/// Why a sale is not made anew.
+pub(super) const NOT_HALTED: &str = "the sale is whole: there is nothing to rebuild";
 
 /// Counters of one item. `initial + added − cut = available + held + sold` (L1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -173,6 +177,13 @@ pub enum Change {
     Close(SaleName),
     /// Drops the sale's tickets; only when closed and nothing is queued, placing or dead.
     Purge(SaleName),
+    /// Makes a halted sale anew from what processes remember and what the store has.
+    Rebuild {
+        /// The sale.
+        sale: SaleName,
+        /// What the store says of the stock of all sales.
+        store: Vec<StoredUnits>,
+    },
     /// Adds or cuts units, once by operation id.
     Stock {
         /// The sale.

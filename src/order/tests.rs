@@ -28,6 +28,16 @@ fn a_ticket_says_what_it_was_made_of() {
 }
 
 #[test]
+fn tickets_of_one_sale_begin_alike_and_no_others_do() {
+    let ring = keyring();
+    let text = ticket(&ring).to_string();
+    assert!(text.starts_with(&tickets_of(3, SaleNo(0xdead_beef))), "{text}");
+    for (key_id, sale_no) in [(4, 0xdead_beef), (3, 0xdead_beee), (2, 0xdead_bef0)] {
+        assert!(!text.starts_with(&tickets_of(key_id, SaleNo(sale_no))), "{sale_no:x}");
+    }
+}
+
+#[test]
 fn every_flipped_bit_cut_and_extension_is_refused() {
     let ring = keyring();
     let text = ticket(&ring).to_string();

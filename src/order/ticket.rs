@@ -101,6 +101,14 @@ impl TicketText {
     }
 }
 
+/// What the tickets of one sale begin with, and no others: version, key id and sale number are 6 bytes, 8 characters.
+#[must_use]
+pub fn tickets_of(key_id: u8, sale_no: SaleNo) -> String {
+    let mut bytes = [VERSION, key_id, 0, 0, 0, 0];
+    bytes[2..].copy_from_slice(&sale_no.0.to_be_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
 impl fmt::Display for TicketText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

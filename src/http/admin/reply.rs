@@ -53,6 +53,8 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "restart_needed" => (409, "Some settings take a restart"),
         "not_dead" => (409, "The order is not dead"),
         "needs_force" => (409, "The store cannot void"),
+        "not_halted" => (409, "The sale is whole"),
+        "name_taken" => (409, "The name or the number is another sale's"),
         "purged" => (410, "The sale is purged"),
         "too_large" => (413, "The body is too large"),
         "uri_too_long" => (414, "The address is too long"),

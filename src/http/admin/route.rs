@@ -32,6 +32,7 @@ pub(super) enum Switch {
     Resume,
     Close,
     Purge,
+    Rebuild,
 }
 
 /// What is done to dead orders.
@@ -46,7 +47,7 @@ const POST: &[Method] = &[Method::POST];
 
 impl<'a> Resource<'a> {
     /// One of each kind.
-    pub(super) const EVERY: [Resource<'static>; 22] = [
+    pub(super) const EVERY: [Resource<'static>; 23] = [
         Resource::Page,
         Resource::Metrics,
         Resource::Livez,
@@ -60,6 +61,7 @@ impl<'a> Resource<'a> {
         Resource::Switch("", Switch::Resume),
         Resource::Switch("", Switch::Close),
         Resource::Switch("", Switch::Purge),
+        Resource::Switch("", Switch::Rebuild),
         Resource::Stock(""),
         Resource::Tickets(""),
         Resource::Dead(""),
@@ -101,6 +103,7 @@ impl<'a> Resource<'a> {
             ["sales", sale, "resume"] => Self::Switch(sale, Switch::Resume),
             ["sales", sale, "close"] => Self::Switch(sale, Switch::Close),
             ["sales", sale, "purge"] => Self::Switch(sale, Switch::Purge),
+            ["sales", sale, "rebuild"] => Self::Switch(sale, Switch::Rebuild),
             ["sales", sale, "stock"] => Self::Stock(sale),
             ["sales", sale, "tickets"] => Self::Tickets(sale),
             ["sales", sale, "dead"] => Self::Dead(sale),
@@ -159,6 +162,7 @@ impl<'a> Resource<'a> {
             Self::Switch(_, Switch::Resume) => "/admin/v1/sales/{sale}/resume",
             Self::Switch(_, Switch::Close) => "/admin/v1/sales/{sale}/close",
             Self::Switch(_, Switch::Purge) => "/admin/v1/sales/{sale}/purge",
+            Self::Switch(_, Switch::Rebuild) => "/admin/v1/sales/{sale}/rebuild",
             Self::Stock(_) => "/admin/v1/sales/{sale}/stock",
             Self::Tickets(_) => "/admin/v1/sales/{sale}/tickets",
             Self::Dead(_) => "/admin/v1/sales/{sale}/dead",
@@ -179,6 +183,7 @@ impl<'a> Resource<'a> {
             Self::Switch(_, Switch::Resume) => "sale.resume",
             Self::Switch(_, Switch::Close) => "sale.close",
             Self::Switch(_, Switch::Purge) => "sale.purge",
+            Self::Switch(_, Switch::Rebuild) => "sale.rebuild",
             Self::Stock(_) => "sale.stock",
             Self::DeadOrder(.., DeadAct::Retry) => "dead.retry",
             Self::DeadOrder(.., DeadAct::Refuse) => "dead.refuse",

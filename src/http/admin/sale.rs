@@ -13,6 +13,10 @@ use crate::sale::{SaleName, Sku, Terms};
 /// The longest id of a stock operation, in bytes.
 const OPERATION_MAX: usize = 128;
 
+/// A sale that cannot be made anew because nothing is left to make it from.
+const NOBODY_KNOWS: &str = "the ledger has no sale of this name and this process never saw it: ask a process that did, or \
+                            make a new sale with the units that the store has left";
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StockMove {
@@ -71,6 +75,12 @@ impl Admin {
             Switch::Resume => Change::Resume(name),
             Switch::Close => Change::Close(name),
             Switch::Purge => Change::Purge(name),
+            Switch::Rebuild => {
+                return match self.parts.operations.rebuild(name).await? {
+                    Changed::NotFound => Err(Problem::new("unknown_sale", NOBODY_KNOWS)),
+                    changed => self.told(changed),
+                };
+            }
         })
         .await
     }
@@ -95,7 +105,11 @@ impl Admin {
     }
 
     async fn change_sale(&self, change: Change) -> Result<Reply, Problem> {
-        match agreed(self.parts.ledger.change(change).await?)? {
+        self.told(self.parts.ledger.change(change).await?)
+    }
+
+    fn told(&self, changed: Changed) -> Result<Reply, Problem> {
+        match agreed(changed)? {
             Changed::Created(doc) => Ok(self.shown(StatusCode::CREATED, &doc)),
             Changed::Sale(doc) => Ok(self.shown(StatusCode::OK, &doc)),
             Changed::NotFound => Err(unknown_sale()),

@@ -4,6 +4,7 @@ use super::event::Event;
 use super::sale::SaleBook;
 use super::{Batch, Book, Now};
 use crate::clock::Timestamp;
+use crate::ledger::sales::NOT_HALTED;
 use crate::ledger::{Change, Changed, DrainPatch, Which};
 use crate::order::{Place, State};
 use crate::sale::{Intake, ItemTerms, SaleName, SaleNo, Sku, Terms};
@@ -29,6 +30,11 @@ impl Book {
             Change::Resume(name) => self.switch(&name, Some(false), false, now, batch),
             Change::Close(name) => self.switch(&name, None, true, now, batch),
             Change::Purge(name) => self.purge(&name, now, batch),
+            // A book is whole, or it is not opened.
+            Change::Rebuild { sale, .. } => match self.names.get(&sale) {
+                Some(_) => Err(conflict("not_halted", NOT_HALTED)),
+                None => Err(Changed::NotFound),
+            },
             Change::Stock { sale, sku, delta, operation } => {
                 self.stock(&sale, &sku, delta, &operation, now, batch)
             }

@@ -1,6 +1,6 @@
 //! Changes of terms, switches, stock, drain and dead orders.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use redis::Cmd;
 
@@ -8,17 +8,18 @@ use super::core::{Core, Patch};
 use super::names::number;
 use super::record;
 use super::reply::{self, strange};
-use super::{keeper, seam};
+use super::{keeper, rebuild, seam};
+use crate::ledger::sales::NOT_HALTED;
 use crate::ledger::{Change, Changed, DrainPatch, Fault, Which};
 use crate::order::Place;
 use crate::sale::{Rate, SaleName, SaleNo, Terms};
 
-fn conflict(code: &'static str, detail: impl Into<String>) -> Changed {
+pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Changed {
     Changed::Conflict { code, detail: detail.into() }
 }
 
 /// Makes one change, or says why not.
-pub(super) async fn make(core: &Core, change: Change) -> Result<Changed, Fault> {
+pub(super) async fn make(core: &Arc<Core>, change: Change) -> Result<Changed, Fault> {
     let changed = match change {
         Change::PutSale { name, terms, numbers, key_id, only_new } => {
             put(core, &name, terms, &numbers, (key_id, only_new)).await
@@ -27,6 +28,7 @@ pub(super) async fn make(core: &Core, change: Change) -> Result<Changed, Fault> 
         Change::Resume(name) => switch(core, &name, "resume").await,
         Change::Close(name) => switch(core, &name, "close").await,
         Change::Purge(name) => purge(core, &name).await,
+        Change::Rebuild { sale, store } => rebuild::make(core, &sale, &store).await,
         Change::Stock { sale, sku, delta, operation } => {
             of_sale(core, &sale, "stock", |command| {
                 command.arg(sku.as_str()).arg(delta).arg(&operation);
@@ -96,7 +98,7 @@ async fn call(
 }
 
 /// Which rule a change breaks, in a sentence.
-fn refusal(code: &str, subject: &str, known: &str) -> Changed {
+pub(super) fn refusal(code: &str, subject: &str, known: &str) -> Changed {
     match code {
         "stock_missing" => conflict("stock_missing", format!("state the `stock` of {subject}")),
         "sku_removed" => {
@@ -118,6 +120,7 @@ fn refusal(code: &str, subject: &str, known: &str) -> Changed {
         }
         "bad_delta" => conflict("bad_delta", "`delta` must not be 0, and at most 2^53"),
         "not_dead" => conflict("not_dead", "the order is not dead any more"),
+        "not_halted" => conflict("not_halted", NOT_HALTED),
         "not_settled" => conflict(
             "not_settled",
             "close the sale, and wait until nothing is queued, placing or dead",

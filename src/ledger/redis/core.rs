@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use dashmap::DashMap;
 use redis::{Cmd, Value};
 use tokio::runtime::{self, Handle};
+use tokio::sync::Notify;
 
 use super::config::Config;
-use super::docs::{self, Fields};
+use super::docs::Fields;
 use super::follow::Rounds;
 use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
 use super::record::{Known, Unread};
+use super::recover::Holds;
 use super::remembered::Remembered;
 use super::reply::{self, strange};
 use super::server::Trouble;
@@ -47,6 +49,10 @@ pub(super) struct Core {
     pub(super) ring: Ring,
     pub(super) remembered: Arc<Remembered>,
     pub(super) rounds: Rounds,
+    pub(super) holds: Holds,
+    /// A tail broke off: an epoch may have begun that this process has no part in. Told by the follower, heard by the
+    /// keeper.
+    pub(super) broke_off: Notify,
     /// The newest epoch of the deployment that this process saw.
     epoch: AtomicU64,
     /// How many answers the store ever gave, as far as this process knows.
@@ -83,6 +89,8 @@ impl Core {
             ring: Ring::new(1),
             remembered: Arc::new(Remembered::new(remember)),
             rounds: Rounds::default(),
+            holds: Holds::default(),
+            broke_off: Notify::new(),
             epoch: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),
@@ -126,7 +134,13 @@ impl Core {
 
     /// The newest epoch of a sale that this process saw.
     pub(super) fn epoch_of(&self, sale_no: SaleNo) -> u16 {
-        self.known.get(&sale_no).map_or(0, |known| known.epoch)
+        let known = self.known.get(&sale_no).map_or(0, |known| known.doc.census.epoch);
+        known.max(self.holds.newest(sale_no))
+    }
+
+    /// A sale as this process saw it last.
+    pub(super) fn seen(&self, sale_no: SaleNo) -> Option<SaleDoc> {
+        self.known.get(&sale_no).map(|known| known.doc.clone())
     }
 
     pub(super) fn saw_epoch(&self, epoch: u64) {
@@ -264,7 +278,8 @@ impl Core {
 
     /// Keeps what records leave out.
     pub(super) fn learn(&self, doc: &SaleDoc) -> Arc<Known> {
-        let known = Arc::new(docs::known(doc, &self.keyring));
+        let seal = self.keyring.seal(doc.key_id, doc.sale_no, doc.made_at);
+        let known = Arc::new(Known { doc: doc.clone(), seal });
         self.known.insert(doc.sale_no, Arc::clone(&known));
         known
     }
@@ -273,8 +288,8 @@ impl Core {
     /// were purged long ago: somebody deleted keys, or the server lost all that it had.
     pub(super) fn vanished(&self, sales: &[(String, SaleNo)]) -> Option<SaleName> {
         let there = |sale_no: SaleNo| sales.iter().any(|(_, other)| *other == sale_no);
-        let gone = self.known.iter().find(|known| !known.purged && !there(known.sale_no));
-        gone.map(|known| known.name.clone())
+        let gone = self.known.iter().find(|known| !known.doc.purged && !there(known.doc.sale_no));
+        gone.map(|known| known.doc.name.clone())
     }
 
     pub(super) fn forget(&self, sale_no: SaleNo) {

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use redis::Value;
 
 use super::names::number_of;
-use super::record::Known;
 use super::reply::{self, Cut, strange};
 use crate::clock::Timestamp;
 use crate::ledger::{
     Census, DrainDoc, DrainOrigin, EpochSpan, Fault, ItemCensus, Level, PaceEra, SaleDoc,
 };
-use crate::order::{Keyring, State};
+use crate::order::State;
 use crate::sale::{ItemTerms, Rate, Terms};
 
 /// Fields of a hash.
@@ -227,18 +226,4 @@ fn era(text: &str) -> Result<PaceEra, Fault> {
         Rate::Per { .. } => Some(u32::try_from(*burst).unwrap_or(u32::MAX)),
     };
     Ok(PaceEra { from: Timestamp(*from), rate, burst })
-}
-
-/// What records of the sale leave out.
-pub(super) fn known(doc: &SaleDoc, keyring: &Keyring) -> Known {
-    Known {
-        sale_no: doc.sale_no,
-        name: doc.name.clone(),
-        made_at: doc.made_at,
-        skus: doc.census.items.iter().map(|item| item.sku.clone()).collect(),
-        drain_rate: doc.terms.drain_rate,
-        purged: doc.purged,
-        epoch: doc.census.epoch,
-        seal: keyring.seal(doc.key_id, doc.sale_no, doc.made_at),
-    }
 }

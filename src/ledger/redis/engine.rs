@@ -78,7 +78,7 @@ impl Redis {
         Arc::new(Self { core, tasks: Mutex::new(tasks) })
     }
 
-    pub(super) fn core(&self) -> &Core {
+    pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 

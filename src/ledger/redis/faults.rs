@@ -30,6 +30,9 @@ const REFUSED: [(&str, &str); 11] = [
     ("BUSY", "Redis is busy with somebody's script"),
 ];
 
+/// What an operator can do.
+const ANEW: &str = "`forebay sale rebuild` makes it anew";
+
 /// What the server's error means.
 pub(super) fn of_server(error: &ServerError) -> Fault {
     let (code, detail) = (error.code(), error.details().unwrap_or_default());
@@ -43,10 +46,12 @@ pub(super) fn of_server(error: &ServerError) -> Fault {
     }
     let reason = match code {
         "NOSALE" => {
-            "the sale is halted, it is not in Redis: was its key deleted by hand?".to_owned()
+            format!("the sale is halted, it is not in Redis: was its key deleted by hand? {ANEW}")
         }
-        "BROKEN" => format!("the sale is halted, its data in Redis does not fit: {detail}"),
-        _ => format!("the sale is halted, its data in Redis cannot be read: {code} {detail}"),
+        "BROKEN" => format!("the sale is halted, its data in Redis does not fit: {detail}. {ANEW}"),
+        _ => {
+            format!("the sale is halted, its data in Redis cannot be read: {code} {detail}. {ANEW}")
+        }
     };
     Fault { kind: FaultKind::Corrupt, reason: reason.into() }
 }

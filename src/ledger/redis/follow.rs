@@ -171,7 +171,10 @@ impl Follower {
         read.map_err(|failed| {
             self.places = None;
             match failed {
-                Break::Off => Fault::unavailable("the tail in Redis broke off: ask again"),
+                Break::Off => {
+                    self.core.broke_off.notify_one();
+                    Fault::unavailable("the tail in Redis broke off: ask again")
+                }
                 Break::Fault(fault) => fault,
             }
         })

@@ -36,8 +36,10 @@ pub(super) async fn keep(core: Arc<Core>) {
             continue;
         };
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &live)) {
-            if tokio::time::timeout(LOOK_EVERY, core.calls.changed(&live)).await.is_err() {
-                look(&core, &live).await;
+            tokio::select! {
+                () = core.calls.changed(&live) => {}
+                () = core.broke_off.notified() => join(&core).await,
+                () = tokio::time::sleep(LOOK_EVERY) => look(&core, &live).await,
             }
             continue;
         }
@@ -71,6 +73,16 @@ async fn look(core: &Core, live: &Live) {
     }
 }
 
+/// Takes part in epochs that other processes have begun.
+async fn join(core: &Arc<Core>) {
+    let sales = sales(core).await.unwrap_or_default();
+    for (name, sale_no) in sales {
+        if let Err(fault) = recover::join(core, sale_no).await {
+            tracing::debug!(sale = name, reason = %fault, "the epoch of the sale is not known");
+        }
+    }
+}
+
 async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
     let epoch = core.call_all("adopt_all", |command| {
         command.arg(core.epoch());
@@ -80,7 +92,8 @@ async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
     if let Some(name) = core.vanished(&sales) {
         let reason = format!(
             "the sale `{name}` is not in Redis any more: its keys were deleted, or this is another Redis. \
-             Bring its data back; restarted processes go on without it"
+             Bring its data back, or make it anew from what this process remembers and the store has: \
+             `forebay sale rebuild {name}`. Restarted processes go on without it"
         );
         return Err(Fault::unavailable(&reason));
     }
@@ -113,7 +126,7 @@ pub(super) async fn sales(core: &Core) -> Result<Vec<(String, SaleNo)>, Fault> {
 }
 
 /// The deployment's ticket keys. The first process makes one; where it was lost, whoever knows it brings it back.
-async fn keys(core: &Core) -> Result<(), Fault> {
+pub(super) async fn keys(core: &Core) -> Result<(), Fault> {
     let mut secret = [0; KEY_BYTES];
     match core.keyring.key(OWN_ID) {
         Some(known) => secret = known.secret,

@@ -28,6 +28,7 @@ impl Library {
             include_str!("library/change.lua"),
             include_str!("library/read.lua"),
             include_str!("library/epoch.lua"),
+            include_str!("library/rebuild.lua"),
             include_str!("library/pacer.lua"),
             include_str!("library/registry.lua"),
             include_str!("library/names.lua"),

@@ -8,25 +8,25 @@ use bytes::Bytes;
 
 use super::reply::{Cut, strange};
 use crate::clock::Timestamp;
-use crate::ledger::{AttemptNote, ClaimedOrder, Fault, OrderDoc, Reserve, Timeline};
-use crate::order::{Buyer, Line, Place, SaleSeal, State};
-use crate::sale::{Rate, SaleName, SaleNo, Sku};
+use crate::ledger::{AttemptNote, ClaimedOrder, Fault, OrderDoc, Reserve, SaleDoc, Timeline};
+use crate::order::{Buyer, ItemLine, Line, Place, SaleSeal, State};
+use crate::sale::Sku;
 
-/// What records leave out because it is the same for all orders of the sale.
+/// What this process learnt of a sale: what records leave out because it is the same for all of its orders, and what a
+/// sale is made anew from when the server has lost it.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
-    pub(super) sale_no: SaleNo,
-    pub(super) name: SaleName,
-    pub(super) made_at: Timestamp,
-    pub(super) skus: Vec<Sku>,
-    /// The sale's cap at the drain.
-    pub(super) drain_rate: Option<Rate>,
-    /// Its orders were dropped.
-    pub(super) purged: bool,
-    /// The newest epoch of it that this process saw.
-    pub(super) epoch: u16,
+    /// As it was at its last change; the counters are of then.
+    pub(super) doc: SaleDoc,
     /// `None` while its ticket key is not in the keyring: its orders cannot be read.
     pub(super) seal: Option<SaleSeal>,
+}
+
+impl Known {
+    /// The item's name; one that was added since is read with what is known then.
+    pub(super) fn sku(&self, item: usize) -> Result<&Sku, Unread> {
+        self.doc.census.items.get(item).map(|item| &item.sku).ok_or(Unread::NewItem)
+    }
 }
 
 pub(super) fn write_place(out: &mut Vec<u8>, place: Place) {
@@ -57,16 +57,19 @@ pub(super) fn key_bytes(order: &Reserve) -> [u8; 24] {
 /// An order as it will be kept, without its time.
 pub(super) fn write_order(out: &mut Vec<u8>, order: &Reserve) {
     out.clear();
-    let lines = order.lines.as_slice();
+    write_ordered(out, order.lines.as_slice(), order.buyer.as_str(), &order.payload);
+}
+
+/// The same from its parts, behind what is there.
+pub(super) fn write_ordered(out: &mut Vec<u8>, lines: &[ItemLine], name: &str, payload: &[u8]) {
     out.push(u8::try_from(lines.len()).expect("an order has at most 8 lines"));
     for line in lines {
         out.extend_from_slice(&line.item.to_be_bytes());
         out.extend_from_slice(&line.quantity.to_be_bytes());
     }
-    let name = order.buyer.as_str();
     out.push(u8::try_from(name.len()).expect("a buyer is at most 128 bytes"));
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(&order.payload);
+    out.extend_from_slice(payload);
 }
 
 /// What was ordered, by whom.
@@ -98,7 +101,7 @@ fn read_ordered(from: &mut Cut<'_>, known: &Known) -> Result<Ordered, Unread> {
     for _ in 0..from.byte()? {
         let item = usize::try_from(from.number(2)?).map_err(|_| strange("an item"))?;
         let quantity = u32::try_from(from.number(4)?).map_err(|_| strange("a quantity"))?;
-        let sku = known.skus.get(item).ok_or(Unread::NewItem)?;
+        let sku = known.sku(item)?;
         lines.push(Line { sku: sku.clone(), quantity });
     }
     let length = usize::from(from.byte()?);
@@ -174,7 +177,7 @@ pub(super) fn timeline(
 
 fn doc(place: Place, accepted_at: Timestamp, ordered: Ordered, known: &Known) -> OrderDoc {
     OrderDoc {
-        sale_no: known.sale_no,
+        sale_no: known.doc.sale_no,
         place,
         buyer: ordered.buyer,
         buyer_hash: ordered.buyer_hash,
@@ -226,7 +229,7 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
     let state = state(from.byte()?)?;
     let version = u32::try_from(from.number(2)?).unwrap_or(u32::MAX);
     let spent = u32::from(from.byte()?);
-    let accepted_at = Timestamp(known.made_at.0.saturating_add(from.number(6)?));
+    let accepted_at = Timestamp(known.doc.made_at.0.saturating_add(from.number(6)?));
     let sizes = usize::from(from.byte()?);
     let attempted_at = match sizes >> 4 {
         0 => None,

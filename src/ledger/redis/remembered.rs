@@ -91,11 +91,16 @@ impl Remembered {
         kept.cancelled.push_back((sale_no, place));
     }
 
-    /// Orders of one sale from a place on, to the end of its epoch, in their order.
+    /// Orders of one sale from a place on that were accepted before an epoch, in their order.
     ///
     /// # Errors
     /// Never: the chunks are our own.
-    pub(super) fn from(&self, sale_no: SaleNo, first: Place) -> Result<Vec<Told>, Fault> {
+    pub(super) fn between(
+        &self,
+        sale_no: SaleNo,
+        first: Place,
+        epoch: u16,
+    ) -> Result<Vec<Told>, Fault> {
         let kept = self.kept();
         let mut orders = Vec::new();
         for chunk in &kept.chunks {
@@ -105,7 +110,7 @@ impl Remembered {
                 let place = record::read_place(&mut from)?;
                 let length = usize::try_from(from.number(4)?).unwrap_or(usize::MAX);
                 let bytes = from.take(length)?;
-                let wanted = place.epoch == first.epoch && place.sequence >= first.sequence;
+                let wanted = place >= first && place.epoch < epoch;
                 if sale == u64::from(sale_no.0) && wanted {
                     orders.push(Told { place, bytes: bytes.to_vec() });
                 }
@@ -115,11 +120,13 @@ impl Remembered {
         Ok(orders)
     }
 
-    /// Cancelled orders of one sale and epoch.
-    pub(super) fn cancelled(&self, sale_no: SaleNo, epoch: u16) -> Vec<Place> {
+    /// Cancelled orders of one sale that were accepted in an epoch from the first on, and before another.
+    pub(super) fn cancelled(&self, sale_no: SaleNo, first: u16, before: u16) -> Vec<Place> {
         let kept = self.kept();
-        let wanted =
-            kept.cancelled.iter().filter(|(sale, place)| *sale == sale_no && place.epoch == epoch);
+        let wanted = kept
+            .cancelled
+            .iter()
+            .filter(|(sale, place)| *sale == sale_no && (first..before).contains(&place.epoch));
         wanted.map(|(_, place)| *place).collect()
     }
 }
@@ -157,12 +164,14 @@ mod tests {
             remembered.keep(&[order(7), order(7), order(8)], &answers);
         }
         let first = Place { epoch: 1, sequence: 100 };
-        let told = remembered.from(SaleNo(7), first).unwrap();
+        let told = remembered.between(SaleNo(7), first, 2).unwrap();
         assert!(told.windows(2).all(|two| two[0].place < two[1].place));
         assert_eq!(told.first().unwrap().place, first);
         // A megabyte holds some 500 orders of each sale, the last ones that came.
         assert!((300..600).contains(&told.len()), "{}", told.len());
         assert_eq!(told[0].bytes[..8], 5u64.to_be_bytes());
-        assert!(remembered.from(SaleNo(7), Place { epoch: 2, sequence: 1 }).unwrap().is_empty());
+        let later = Place { epoch: 2, sequence: 1 };
+        assert!(remembered.between(SaleNo(7), later, 3).unwrap().is_empty());
+        assert!(remembered.between(SaleNo(7), first, 1).unwrap().is_empty());
     }
 }

@@ -10,12 +10,12 @@ use super::core::Core;
 use super::engine::Redis;
 use super::record::{self, Known, Unread};
 use super::reply::{self, strange};
-use super::{change, keeper, orders};
+use super::{change, keeper, orders, recover};
 use crate::clock::{Timestamp, micros};
 use crate::ledger::{
     Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fate, Fault,
-    Grant, LeaseId, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, Snapshot, Tail,
-    TailId, Timeline,
+    Grant, LeaseId, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled,
+    Snapshot, Stored, Tail, TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{Rate, SaleName, SaleNo, StockChange};
@@ -101,7 +101,7 @@ async fn cancel(core: &Core, cancels: Vec<Cancel>) -> Result<Vec<Cancelled>, Fau
 
 async fn grant(core: &Core, sale_no: SaleNo, want: u32) -> Result<Grant, Fault> {
     let known = core.known(sale_no, false).await?;
-    let own = known.and_then(|known| known.drain_rate);
+    let own = known.and_then(|known| known.doc.terms.drain_rate);
     let answer = core.call_all("grant", |command| {
         command.arg(super::names::number(sale_no)).arg(want);
         match own {
@@ -182,10 +182,10 @@ fn read_change(number: u64, value: &redis::Value, known: &Known) -> Result<Stock
     let creates = part()? == "1";
     let delta = part()?.parse().map_err(|_| strange("a delta"))?;
     Ok(StockChange {
-        sale_no: known.sale_no,
-        sale: known.name.clone(),
+        sale_no: known.doc.sale_no,
+        sale: known.doc.name.clone(),
         number,
-        sku: known.skus.get(item).ok_or(Unread::NewItem)?.clone(),
+        sku: known.sku(item)?.clone(),
         creates,
         delta,
     })
@@ -355,6 +355,14 @@ impl Ledger for Redis {
 
     fn news(&self, after: TailId) -> BoxFuture<'_, ()> {
         Box::pin(self.core().ring.news(after))
+    }
+
+    fn missing(&self) -> BoxFuture<'_, Missing> {
+        Box::pin(self.core().holds.missing())
+    }
+
+    fn answer_for(&self, sale: SaleNo, orders: Vec<Stored>, all: bool) -> Answer<'_, u64> {
+        Box::pin(recover::answer_for(self.core(), sale, orders, all))
     }
 
     fn durability(&self) -> &'static str {

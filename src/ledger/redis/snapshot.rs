@@ -81,7 +81,7 @@ async fn holders(core: &Core, known: &Known) -> Result<Vec<u64>, Fault> {
     let Some(seal) = &known.seal else { return Ok(Vec::new()) };
     let (mut holders, mut cursor) = (Vec::new(), "0".to_owned());
     loop {
-        let page = core.call("buyers", known.sale_no, |command| {
+        let page = core.call("buyers", known.doc.sale_no, |command| {
             command.arg(&cursor);
         });
         let mut page = reply::list(page.await?)?.into_iter();

@@ -1,5 +1,7 @@
 //! The engine under the shared suite, on a real server.
 
 mod engine;
+mod process;
+mod rebuild;
 mod recover;
 mod server;

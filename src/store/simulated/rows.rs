@@ -298,7 +298,8 @@ pub(super) fn order_rows(
 ) -> Result<OrderPage, StoreError> {
     let read = || -> rusqlite::Result<OrderPage> {
         let mut statement = connection.prepare_cached(
-            "SELECT ticket_id, line, sale_no, sku, buyer, quantity, state, order_no FROM forebay_orders
+            "SELECT ticket_id, line, sale_no, sku, buyer, quantity, state, order_no, reason,
+                 attempted_at FROM forebay_orders
              WHERE ticket_id > ?1 AND ticket_id <= coalesce(
                  (SELECT ticket_id FROM forebay_orders WHERE ticket_id > ?1 AND line = 1
                   ORDER BY ticket_id LIMIT 1 OFFSET ?2), x'ff') ORDER BY ticket_id, line",
@@ -314,6 +315,8 @@ pub(super) fn order_rows(
                     quantity: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
                     state: row.get(6)?,
                     order_no: row.get(7)?,
+                    reason: row.get(8)?,
+                    attempted_at: Timestamp(row.get::<_, i64>(9)?.unsigned_abs()),
                 })
             })?;
         let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;

@@ -8,6 +8,7 @@ mod level;
 mod lost;
 mod memory;
 mod password;
+mod rebuild;
 mod refuses;
 mod restart;
 mod slow;

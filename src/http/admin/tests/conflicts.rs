@@ -40,6 +40,9 @@ async fn terms_that_break_a_rule() {
     assert_eq!(rig.get(new).await.problem(), (404, "unknown_sale".to_owned()));
     assert_eq!(rig.change("POST", &format!("{new}/pause"), "").await.problem().0, 404);
     assert_eq!(rig.change("POST", &format!("{SALE}/purge"), "").await.problem().1, "not_settled");
+    let whole = rig.change("POST", &format!("{SALE}/rebuild"), "").await.problem();
+    assert_eq!(whole, (409, "not_halted".to_owned()));
+    assert_eq!(rig.change("POST", &format!("{new}/rebuild"), "").await.problem().0, 404);
     rig.change("POST", &format!("{SALE}/close"), "").await;
     rig.change("POST", &format!("{SALE}/purge"), "").await;
     let told = rig.change("PUT", SALE, r#"{"items":[{"sku":"phone","stock":5}]}"#).await;

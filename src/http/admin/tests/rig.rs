@@ -182,6 +182,11 @@ impl Operations for Played {
         })
     }
 
+    fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed> {
+        let change = Change::Rebuild { sale, store: Vec::new() };
+        Box::pin(async { Ok(self.book.change(change).await?) })
+    }
+
     fn refuse_dead(&self, dead: DeadOrder) -> Operation<'_, DeadRefused> {
         let void = *self.void.lock().unwrap();
         let (sale, place) = (dead.sale, dead.order.place);

@@ -2,16 +2,16 @@
 -- ---- The sale as one call sees it -------------------------------------------------------------------------------
 
 local COUNTS = { 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8' }
-local NUMBERS = { 'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'cur', 'rep', 'rnext' }
+local NUMBERS = { 'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'ask', 'cur', 'rep', 'rnext' }
 -- Texts, then NUMBERS, then COUNTS.
 local FIELDS = {
   'v', 'run', 'closed', 'paused', 'purged', 'opens', 'closes', 'limit', 'spans', 'rec',
-  'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'cur', 'rep', 'rnext',
+  'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'ask', 'cur', 'rep', 'rnext',
   'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8',
 }
 
 -- What `flush` writes when it has changed.
-local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'rnext', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7', 'c8' }
+local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'rep', 'rnext', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7', 'c8' }
 
 local function broken(what)
   return redis.error_reply('-BROKEN ' .. what)
@@ -115,6 +115,11 @@ local function index_of(s, epoch, sequence)
     end
   end
   return nil
+end
+
+-- Whether an order of this place may come back yet: the sale is on hold, and it was accepted behind what survived.
+local function may_be_missing(m, epoch, sequence)
+  return m.rec == '1' and epoch < m.ep and (epoch > m.rep or epoch == m.rep and sequence >= m.rnext)
 end
 
 local function place_at(s, index)
@@ -275,7 +280,8 @@ local function bytes_of(micros, size)
   return size == 0 and '' or pack(SIZES[size], micros)
 end
 
--- An order ends. `t` is nil when it was never claimed; `text` is the shop's number or a reason.
+-- An order ends. `t` is nil when nothing is known of an attempt, and says QUEUED where only the store knew of one;
+-- `text` is the shop's number or a reason.
 local function finish(s, place, t, order, state, text)
   local m, name_at, name_end = s.m, name_of(order)
   local epoch, sequence = unpack_bytes('>I2I6', place)
@@ -288,12 +294,14 @@ local function finish(s, place, t, order, state, text)
       if t.lease ~= 0 then note(t, s.at, state == PLACED and 'p' or 'r', state == REFUSED and text or '') end
       notes, notes_count = t.notes, t.count
     end
+  end
+  if from == QUEUED then
+    put(s.x_set, 0, place .. string.char(state))
+    put(s.lset, index_of(s, epoch, sequence) - m.cur)
+  else
     put(s.a_del, place)
     if from == DEAD then put(s.dead_del, place) else put(s.due_del, place) end
     if from == DEAD and state == PLACED then version = version + 1 end
-  else
-    put(s.x_set, 0, place .. string.char(state))
-    put(s.lset, index_of(s, epoch, sequence) - m.cur)
   end
   local accepted_at = unpack_bytes('>I8', order)
   local tried = attempted == 0 and 0 or attempted - accepted_at

@@ -178,7 +178,7 @@ end
 -- Drops the sale's orders but for the outcomes, which `sweep` drops piece by piece.
 local function drop(s)
   call('HSET', s.key, 'purged', s.at, 'touched', s.at, 'rev', s.m.rev + 1, 'swept', '0', 'nb', 0, 'by', 0)
-  for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ops', 'mv', 'r', 'rz', 'rc' }) do call('UNLINK', s.base .. key) end
+  for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ops', 'mv', 'r', 'rz', 'rc', 'rs' }) do call('UNLINK', s.base .. key) end
   tell_sale(s)
   call('XTRIM', s.base .. 'ev', 'MAXLEN', 1)
 end

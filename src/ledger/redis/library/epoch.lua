@@ -7,7 +7,7 @@
 -- no sale), 1 while on hold, the epoch that ended, and the first sequence of it that may be missing.
 local function adopt(keys, args)
   local run, at = enter(args[1])
-  local m = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn', 'rec', 'rep', 'rnext', 'seq', 'purged')
+  local m = call('HMGET', keys[1], 'v', 'run', 'ep', 'spans', 'evn', 'rec', 'rep', 'rnext', 'seq', 'purged', 'ask')
   -- Registered, and not made yet.
   if not m[1] then return { 0, 0, 0, 0 } end
   if m[1] ~= FORMAT then return redis.error_reply('-FORMAT the sale has the format ' .. m[1]) end
@@ -26,7 +26,8 @@ local function adopt(keys, args)
   local ended, missing = tonumber(m[3]), tonumber(m[9]) + 1
   if m[6] == '1' then ended, missing = tonumber(m[7]), tonumber(m[8]) end
   local hold, held = at + tonumber(args[3]), m[10] == '' and '1' or ''
-  call('HSET', keys[1], 'run', run, 'ep', epoch, 'seq', 0, 'ls', 0, 'spans', concat(spans, ','), 'hold', hold,
+  local ask = m[6] == '1' and tonumber(m[11]) == FOREVER and FOREVER or at + ASK_HOLDS * tonumber(args[3])
+  call('HSET', keys[1], 'run', run, 'ep', epoch, 'seq', 0, 'ls', 0, 'spans', concat(spans, ','), 'hold', hold, 'ask', fmt('%.0f', ask),
     'evn', evn, 'rec', held, 'rep', ended, 'rnext', missing)
   call('XADD', sub(keys[1], 1, -2) .. 'ev', fmt('%d-%d', epoch, evn), 'e', fmt('%d:%d', epoch, first))
   return { epoch, held == '1' and 1 or 0, ended, missing }
@@ -41,12 +42,32 @@ local function bring_back(keys, args)
   if s.m.rec ~= '1' then return 0 end
   for k = 2, #args, 2 do
     local epoch, sequence = unpack_bytes('>I2I6', args[k])
-    if epoch == s.m.rep and sequence >= s.m.rnext and call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then
+    if may_be_missing(s.m, epoch, sequence) and call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then
       call('ZADD', s.base .. 'rz', 0, args[k])
       new = new + 1
     end
   end
   return new
+end
+
+-- What the store has of orders that may be missing: more than a gateway can remember of them. ARGV: fence, 1 when that
+-- is all of it, then for each: place; what `bring_back` takes; state 1, instant of the attempt 8, the shop's number or a
+-- reason. Answers how many the store decided.
+local function answer_for(keys, args)
+  local s, bad = begin_whole(keys, args)
+  if bad then return bad end
+  local decided = 0
+  if s.m.rec ~= '1' then return 0 end
+  for k = 3, #args, 3 do
+    local epoch, sequence = unpack_bytes('>I2I6', args[k])
+    if may_be_missing(s.m, epoch, sequence) then
+      call('SADD', s.base .. 'rs', args[k] .. args[k + 2])
+      if call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then call('ZADD', s.base .. 'rz', 0, args[k]) end
+      decided = decided + 1
+    end
+  end
+  if args[2] == '1' then call('HSET', s.key, 'ask', 0) end
+  return decided
 end
 
 -- Orders that a gateway knows to be cancelled. ARGV: fence, then places.
@@ -73,6 +94,8 @@ local function take_back(s, place, brought)
   local order = sub(brought, 1, 8) .. kept
   local name_at, name_end = name_of(order)
   local body = sub(order, 9, name_end)
+  -- A sale that was rebuilt may have an end of it from before.
+  call('HDEL', bucket_of(s, unpack_bytes('>I2I6', place)))
   local buyer, units = buyer_of(s, sub(order, name_at, name_end)), 0
   for k = 1, byte(order, 9) do
     local index, quantity = unpack_bytes('>I2I4', order, 4 + 6 * k)
@@ -86,18 +109,41 @@ local function take_back(s, place, brought)
   return order
 end
 
--- Ends a hold that is over, a few hundred orders at a time: what was brought back goes into the queue at its own place,
--- what is missing between is lost. ARGV: fence. Answers microseconds until it is to be called again, -1 when done.
+-- The epoch whose orders come back begins here, unless it began before; the one in force stays the last.
+local function begin_span(m)
+  if not string.find(',' .. m.spans, fmt(',%d:', m.rep), 1, true) then
+    m.spans = string.gsub(m.spans, '%d+:%d+$', fmt('%d:%d,%%0', m.rep, accepted(m)))
+  end
+end
+
+-- Orders that the store has decided already end as it says.
+local function end_as_answered(s, answers)
+  for _, answer in ipairs(answers) do
+    local epoch, sequence, state, attempted = unpack_bytes('>I2I6BI8', answer)
+    local index = index_of(s, epoch, sequence)
+    local order = index and index >= s.m.cur and call('LINDEX', s.q, index - s.m.cur)
+    if order and order ~= '' then
+      local t = { state = QUEUED, version = 1, attempts = 0, attempted = attempted, lease = 0, count = 0, notes = '' }
+      finish(s, sub(answer, 1, 8), t, order, state, cut(sub(answer, 18)))
+    end
+  end
+end
+
+-- Ends a hold that is over and for which the store has answered, a few hundred orders at a time: what was brought back
+-- goes into the queue at its own place, what is missing between is lost. ARGV: fence. Answers microseconds until it is to be called again, -1 when done.
 local function end_hold(keys, args)
   local s, bad = begin_whole(keys, args)
   if bad then return bad end
   local m, base = s.m, s.base
   if m.rec ~= '1' then return -1 end
   if s.at < m.hold then return m.hold - s.at end
+  if s.at < m.ask then return 100000 end
   local brought, queued, gone = call('ZRANGEBYLEX', base .. 'rz', '-', '+', 'LIMIT', 0, 200), {}, {}
   local steps = 0
   for _, place in ipairs(brought) do
-    local _, sequence = unpack_bytes('>I2I6', place)
+    local epoch, sequence = unpack_bytes('>I2I6', place)
+    if epoch > m.rep then m.rep, m.rnext = epoch, 1 end
+    begin_span(m)
     while m.rnext < sequence and steps < 500 do
       put(queued, lose(s, pack('>I2I6', m.rep, m.rnext)))
       m.rnext, steps = m.rnext + 1, steps + 1
@@ -116,6 +162,13 @@ local function end_hold(keys, args)
     -- The new epoch begins behind them.
     call('HSET', s.key, 'spans', (string.gsub(m.spans, '%d+$', fmt('%d', accepted(m)))))
     flush(s)
+    return 0
+  end
+  local answers = call('SRANDMEMBER', base .. 'rs', 200)
+  if #answers > 0 then
+    end_as_answered(s, answers)
+    call('SREM', base .. 'rs', unpack(answers))
+    if s.dirty then flush(s) end
     return 0
   end
   local cancelled = call('SRANDMEMBER', base .. 'rc', 200)

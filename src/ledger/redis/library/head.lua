@@ -13,7 +13,8 @@
 --   dead dead orders                                            x    orders that ended unclaimed, while q has their place
 --   t:*  ended orders, 32 a key                                 n    what is too long for `t`
 --   ev   the sale's tail, one entry a batch                     ops, mv  stock changes by operation, and by number
---   r, rz, rc  while a new epoch is on hold: orders that gateways bring back, in their order, and cancelled ones
+--   r, rz, rc, rs  while a new epoch is on hold: orders that are brought back, in their order, cancelled ones, and what
+--        the store answered of them
 -- A place is 8 bytes, epoch (2) and sequence (6), so that bytes sort as places do.
 
 -- Lua's and the server's own functions are there only while a function runs: each call sets these first.
@@ -22,5 +23,7 @@ local call, pack, unpack_bytes, fmt, sub, byte, concat
 local FORMAT = '1'
 -- Lease ends stand below zero in `due`, next tries above: one sorted set, two ranges.
 local LEASED = 4503599627370496
+-- A hold of a sale that was rebuilt waits for the store's answer however long it takes, another one for so many holds.
+local FOREVER, ASK_HOLDS = 9007199254740991, 15
 local EXPIRED_MAX, POISON, NOTES_MAX, REASON_MAX, INLINE_MAX, BUCKET = 1000, 20, 32, 200, 64, 32
 local QUEUED, PLACING, PLACED, REFUSED, CANCELLED, DEAD, LOST = 0, 1, 2, 4, 5, 7, 8

@@ -96,7 +96,7 @@ local function orders(keys, args)
         local index = index_of(s, epoch, sequence)
         if index and index >= s.m.cur then
           waiting[#waiting + 1] = { index - s.m.cur, place }
-        elseif not index and s.m.rec == '1' and epoch == s.m.rep and sequence >= s.m.rnext then
+        elseif not index and may_be_missing(s.m, epoch, sequence) then
           missing[place] = true
         end
       end

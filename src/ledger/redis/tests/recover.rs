@@ -1,163 +1,15 @@
-//! A server that lost the newest orders: what processes remember comes back under the same tickets, the rest is lost
-//! by name, and nothing is sold twice.
+//! A server that lost the newest orders: what processes remember and what the store has comes back under the same
+//! tickets, the rest is lost by name, and nothing is sold twice.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
-
+use super::process::{HOLD, Process, SALE, clock, order};
 use super::server::Server;
-use crate::clock::{ManualClock, SystemClock, Timestamp};
-use crate::ledger::redis::link::Means;
-use crate::ledger::redis::{Config, Redis, library};
+use crate::clock::Timestamp;
 use crate::ledger::{
-    Bound, Cancel, Cancelled, Change, Claim, Ledger, Receipt, Reserve, Reserved, SaleDoc,
+    Cancel, Cancelled, Claim, Ledger, Missing, Receipt, Reserved, Stored, StoredEnd,
 };
-use crate::order::{Buyer, ItemLine, ItemLines, KEY_BYTES, Keyring, Place, State, TicketKey};
-use crate::sale::{ItemTerms, SaleName, SaleNo, Terms};
-use crate::units::Span;
-
-const SALE: SaleNo = SaleNo(7);
-const GUARD: Duration = Duration::from_secs(60);
-/// In the time of the functions, which the tests give.
-const HOLD: Duration = Duration::from_secs(10);
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::at(Timestamp(1_700_000_000_000_000)))
-}
-
-/// A process, as far as the ledger is concerned.
-struct Process {
-    runtime: Runtime,
-    ledger: Arc<Redis>,
-}
-
-fn name() -> SaleName {
-    "sale".parse().unwrap()
-}
-
-fn order(buyer: &str) -> Reserve {
-    Reserve {
-        sale_no: SALE,
-        buyer: Buyer::new(buyer.as_bytes()).unwrap(),
-        buyer_hash: 1,
-        key: 1,
-        fingerprint: 1,
-        lines: ItemLines::from(vec![ItemLine { item: 0, quantity: 1 }]),
-        payload: bytes::Bytes::from_static(b"{}"),
-        bound: Bound { orders: 100, bytes: 10_000 },
-    }
-}
-
-impl Process {
-    fn start(server: &Server, clock: &Arc<ManualClock>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let config = Config { recover_hold: Span(HOLD), ..Config::default() };
-        let means = Means {
-            open: server.opening(),
-            place: "a socket".to_owned(),
-            library: &library::TIMED,
-            durability: config.durability,
-            replicas: config.replicas,
-            timeout: GUARD,
-            reading: false,
-            pretended: Some((Arc::clone(clock), 0)),
-        };
-        let keyring = Keyring::default();
-        keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
-        let inside = runtime.enter();
-        let ledger = Redis::with(&config, means, &keyring, Arc::new(SystemClock::new()));
-        drop(inside);
-        let process = Self { runtime, ledger };
-        process.round();
-        process
-    }
-
-    /// The tail was read again, on a server that is in use.
-    fn round(&self) {
-        self.runtime.block_on(self.ledger.core().rounds.one(GUARD)).unwrap();
-    }
-
-    /// Waits until so many orders were brought back, and lets the hold end.
-    fn recovered(
-        &self,
-        server: &Server,
-        clock: &ManualClock,
-        (brought, missing): (u64, Option<Place>),
-    ) {
-        while server.ask::<u64>(&["HLEN", "{forebay:00000007}:r"]) < brought {
-            self.round();
-        }
-        let answers = loop {
-            match self.runtime.block_on(self.ledger.reserve(vec![order("new")])) {
-                Ok(answers) => break answers,
-                // The lane finds out now that its connection is gone.
-                Err(_) => self.round(),
-            }
-        };
-        assert_eq!(answers, [Reserved::Recovering], "new buyers come later");
-        if let Some(place) = missing {
-            let asked = self.runtime.block_on(self.ledger.tickets(SALE, vec![place]));
-            assert!(asked.is_err(), "nobody is told that it is lost yet: {asked:?}");
-        }
-        clock.advance(HOLD);
-    }
-
-    fn put_sale(&self, stock: u64) {
-        let terms = Terms {
-            opens_at: None,
-            closes_at: None,
-            limit_per_buyer: Some(1),
-            payment_window_ms: None,
-            admit_rate: None,
-            drain_rate: None,
-            items: vec![ItemTerms { sku: "phone".parse().unwrap(), stock: Some(stock) }],
-        };
-        let change =
-            Change::PutSale { name: name(), terms, numbers: [SALE; 4], key_id: 1, only_new: false };
-        self.runtime.block_on(self.ledger.change(change)).unwrap();
-    }
-
-    fn buy(&self, buyer: &str) -> Reserved {
-        loop {
-            let answer = self.runtime.block_on(self.ledger.reserve(vec![order(buyer)]));
-            match answer.map(|answers| answers.into_iter().next().unwrap()) {
-                Ok(Reserved::Recovering) | Err(_) => self.round(),
-                Ok(answer) => return answer,
-            }
-        }
-    }
-
-    fn bought(&self, buyer: &str) -> Receipt {
-        match self.buy(buyer) {
-            Reserved::Accepted(receipt) => receipt,
-            other => panic!("{buyer}: {other:?}"),
-        }
-    }
-
-    fn census(&self) -> SaleDoc {
-        self.runtime.block_on(self.ledger.census(name())).unwrap().unwrap()
-    }
-
-    fn state(&self, place: Place) -> Option<State> {
-        let docs = self.runtime.block_on(self.ledger.tickets(SALE, vec![place])).unwrap();
-        docs.into_iter().next().unwrap().map(|doc| doc.state)
-    }
-
-    fn conserved(&self) {
-        let doc = self.census();
-        let item = &doc.census.items[0];
-        assert_eq!(item.initial, item.available + item.held + item.sold, "{item:?}");
-        let orders = self.runtime.block_on(self.ledger.export(SALE, 0, 1_000)).unwrap().orders;
-        assert_eq!(doc.census.accepted, orders.len() as u64);
-        let held = orders.iter().filter(|order| !order.state.is_terminal()).count() as u64;
-        assert_eq!(item.held, held, "{orders:?}");
-    }
-}
+use crate::order::{Buyer, Line, Place, State};
 
 #[test]
 fn what_is_remembered_comes_back_under_its_ticket() {
@@ -250,6 +102,89 @@ fn nothing_lost_nothing_changed() {
     one.recovered(&server, &clock, (0, None));
     assert_eq!(one.buy("dan"), Reserved::SoldOut);
     assert_eq!(one.census().census.epoch, 3);
+    one.conserved();
+}
+
+fn placed(receipt: &Receipt, buyer: &str, order_no: &str) -> Stored {
+    Stored {
+        place: receipt.place,
+        accepted_at: receipt.accepted_at,
+        attempted_at: Timestamp(receipt.accepted_at.0 + 5),
+        buyer: Buyer::new(buyer.as_bytes()).unwrap(),
+        lines: vec![Line { sku: "phone".parse().unwrap(), quantity: 1 }],
+        end: StoredEnd::Placed { order_no: order_no.to_owned() },
+    }
+}
+
+#[test]
+fn what_the_store_has_comes_back_as_it_was_decided() {
+    let mut server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(6);
+    // Nothing of the sale but its terms is on disk: all of the first epoch may be missing.
+    server.ask::<()>(&["SAVE"]);
+    let dies = Process::start(&server, &clock);
+    let [placed_one, lost, refused] = ["ann", "bob", "cy"].map(|buyer| dies.bought(buyer));
+    dies.runtime.block_on(dies.ledger.close());
+    let known = one.bought("dan");
+    let waits = one.bought("eve");
+    server.restart();
+    one.on_hold(&server, 2);
+    let asked = one.runtime.block_on(one.ledger.missing());
+    let first = Place { epoch: 1, sequence: 1 };
+    let made_at = one.census().made_at;
+    assert_eq!(asked, Missing { sale_no: SALE, key_id: 1, made_at, first });
+    clock.advance(HOLD);
+    let answer = one.runtime.block_on(one.ledger.reserve(vec![order("new")])).unwrap();
+    assert_eq!(answer, [Reserved::Recovering], "the store was not asked yet");
+
+    let refusal = Stored {
+        lines: Vec::new(),
+        end: StoredEnd::Refused { reason: "fraud".to_owned() },
+        ..placed(&refused, "cy", "")
+    };
+    let stored = vec![placed(&placed_one, "ann", "no-1"), refusal, placed(&known, "dan", "no-4")];
+    assert_eq!(one.store_has(stored.clone()), 3);
+    assert_eq!(one.bought("fay").place, Place { epoch: 2, sequence: 1 });
+    assert_eq!(one.store_has(stored), 0, "it is over: nothing is asked any more");
+
+    let state = |receipt: &Receipt| one.state(receipt.place);
+    assert_eq!(state(&placed_one), Some(State::Placed));
+    assert_eq!(state(&lost), Some(State::Lost));
+    assert_eq!(state(&refused), Some(State::Refused));
+    assert_eq!(state(&known), Some(State::Placed), "the store knows better than who remembers");
+    assert_eq!(state(&waits), Some(State::Queued));
+    let doc = one.doc(known.place);
+    assert_eq!(doc.order_no.as_deref(), Some("no-4"));
+    assert_eq!(doc.attempted_at, Some(Timestamp(known.accepted_at.0 + 5)));
+    assert_eq!(one.doc(placed_one.place).buyer.as_str(), "ann");
+    assert_eq!(one.doc(refused.place).reason.as_deref(), Some("fraud"));
+    let census = one.census().census;
+    let item = &census.items[0];
+    assert_eq!((item.available, item.held, item.sold), (2, 2, 2));
+    assert_eq!((census.placed, census.refused, census.lost, census.queued), (2, 1, 1, 2));
+    assert_eq!(one.buy("dan"), Reserved::Replay(Receipt { state: State::Placed, ..known }));
+    assert!(matches!(one.buy("ann"), Reserved::LimitReached { .. }), "his units are sold to him");
+    one.conserved();
+}
+
+#[test]
+fn a_store_that_does_not_answer_holds_a_sale_for_a_while_only() {
+    let mut server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(2);
+    server.ask::<()>(&["SAVE"]);
+    let kept = one.bought("ann");
+    server.restart();
+    one.on_hold(&server, 1);
+    clock.advance(HOLD * 14);
+    let answer = one.runtime.block_on(one.ledger.reserve(vec![order("new")])).unwrap();
+    assert_eq!(answer, [Reserved::Recovering], "it may answer yet");
+    clock.advance(HOLD);
+    assert_eq!(one.bought("bob").place, Place { epoch: 2, sequence: 1 });
+    assert_eq!(one.state(kept.place), Some(State::Queued));
     one.conserved();
 }
 

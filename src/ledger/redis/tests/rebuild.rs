@@ -1,0 +1,162 @@
+//! A sale whose data were destroyed: it is halted, and made anew when somebody says so.
+
+use super::process::{HOLD, Process, SALE, clock, order};
+use super::server::Server;
+use crate::clock::Timestamp;
+use crate::ledger::{Change, Changed, Ledger, Receipt, Reserved, Stored, StoredEnd, StoredUnits};
+use crate::order::{Buyer, Line, Place, State};
+
+const M: &str = "{forebay:00000007}:m";
+
+fn stored(receipt: &Receipt, buyer: &str) -> Stored {
+    Stored {
+        place: receipt.place,
+        accepted_at: receipt.accepted_at,
+        attempted_at: receipt.accepted_at,
+        buyer: Buyer::new(buyer.as_bytes()).unwrap(),
+        lines: vec![Line { sku: "phone".parse().unwrap(), quantity: 1 }],
+        end: StoredEnd::Placed { order_no: format!("no-{buyer}") },
+    }
+}
+
+fn units(units: u64, newest_change: u64) -> Vec<StoredUnits> {
+    vec![StoredUnits { sale_no: SALE, sku: "phone".to_owned(), units, newest_change }]
+}
+
+fn add(one: &Process, delta: i64, operation: &str) {
+    let (sale, sku) = (super::process::name(), "phone".parse().unwrap());
+    let change = Change::Stock { sale, sku, delta, operation: operation.to_owned() };
+    let changed = one.runtime.block_on(one.ledger.change(change)).unwrap();
+    assert!(matches!(changed, Changed::Sale(_)), "{changed:?}");
+}
+
+/// Six orders in two epochs, of which three are at the store.
+fn lived(server: &mut Server, one: &Process, clock: &crate::clock::ManualClock) -> [Receipt; 6] {
+    one.put_sale(6);
+    add(one, 2, "two-more");
+    let first = ["ann", "bob", "cy"].map(|buyer| one.bought(buyer));
+    server.restart();
+    one.recovered(server, clock, (0, None));
+    let later = ["dan", "eve", "fay"].map(|buyer| one.bought(buyer));
+    let [a, b, c] = first;
+    let [d, e, f] = later;
+    [a, b, c, d, e, f]
+}
+
+/// What must be true once the hold is over.
+fn is_as_before(one: &Process, receipts: &[Receipt; 6]) {
+    let [ann, bob, cy, dan, eve, fay] = receipts;
+    let new = one.bought("gil");
+    assert_eq!((new.place.epoch, new.place.sequence), (3, 1), "an epoch of its own");
+    for (receipt, buyer) in [(bob, "bob"), (cy, "cy"), (eve, "eve")] {
+        assert_eq!(one.buy(buyer), Reserved::Replay(*receipt), "under the first ticket");
+        assert_eq!(one.state(receipt.place), Some(State::Queued));
+    }
+    for receipt in [ann, dan, fay] {
+        assert_eq!(one.state(receipt.place), Some(State::Placed));
+    }
+    let census = one.census().census;
+    let item = &census.items[0];
+    assert_eq!((item.initial, item.added, item.available, item.held, item.sold), (6, 2, 1, 4, 3));
+    assert_eq!((census.accepted, census.lost, census.epoch), (7, 0, 3));
+    let orders = one.runtime.block_on(one.ledger.export(SALE, 0, 100)).unwrap().orders;
+    let places: Vec<Place> = orders.iter().map(|order| order.place).collect();
+    let expected = [ann, bob, cy, dan, eve, fay, &new].map(|receipt| receipt.place);
+    assert_eq!(places, expected, "in the order in which they were accepted");
+    let claim = crate::ledger::Claim {
+        sale_no: SALE,
+        max: 10,
+        lease: std::time::Duration::from_secs(10),
+        granted_at: Timestamp(1),
+        stock_seen: 2,
+    };
+    let claimed = one.runtime.block_on(one.ledger.claim(claim)).unwrap();
+    let places: Vec<Place> = claimed.orders.iter().map(|order| order.place).collect();
+    assert_eq!(places, [bob, cy, eve, &new].map(|receipt| receipt.place));
+    assert_eq!(claimed.changes, [], "the store has had them all");
+}
+
+fn at_the_store(receipts: &[Receipt; 6]) -> Vec<Stored> {
+    let [ann, _, _, dan, _, fay] = receipts;
+    vec![stored(ann, "ann"), stored(dan, "dan"), stored(fay, "fay")]
+}
+
+#[test]
+fn a_sale_without_its_queue_is_made_anew() {
+    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    let receipts = lived(&mut server, &one, &clock);
+    let changed = one.rebuild(units(8, 2));
+    assert!(matches!(changed, Changed::Conflict { code: "not_halted", .. }), "{changed:?}");
+
+    server.ask::<u64>(&["DEL", "{forebay:00000007}:q"]);
+    server.ask::<()>(&["SET", "{forebay:00000007}:b", "somebody else's"]);
+    let halted = one.runtime.block_on(one.ledger.reserve(vec![order("hal")]));
+    assert!(halted.unwrap_err().reason.contains("halted"));
+
+    let changed = one.rebuild(units(8, 2));
+    let Changed::Sale(doc) = changed else { panic!("{changed:?}") };
+    assert_eq!((doc.census.epoch, doc.census.accepted), (3, 0), "it goes on hold first");
+    clock.advance(HOLD * 100);
+    let answer = one.runtime.block_on(one.ledger.reserve(vec![order("hal")])).unwrap();
+    assert_eq!(answer, [Reserved::Recovering], "it waits for the store however long it takes");
+    assert_eq!(one.store_has(at_the_store(&receipts)), 3);
+    is_as_before(&one, &receipts);
+    one.conserved();
+}
+
+#[test]
+fn a_sale_of_which_nothing_is_left_is_made_anew_by_who_knew_it() {
+    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let clock = clock();
+    let (one, other) = (Process::start(&server, &clock), Process::start(&server, &clock));
+    let receipts = lived(&mut server, &one, &clock);
+    other.round();
+    server.ask::<()>(&["FLUSHALL"]);
+    server.restart();
+    while one.ledger.trouble().is_none_or(|told| !told.contains("`sale`")) {
+        let _ = one.runtime.block_on(one.ledger.core().rounds.one(HOLD / 200));
+    }
+    let changed = one.rebuild(units(8, 2));
+    assert!(matches!(changed, Changed::Sale(_)), "{changed:?}");
+    assert_eq!(one.store_has(at_the_store(&receipts)), 3);
+    clock.advance(HOLD);
+    is_as_before(&one, &receipts);
+    one.conserved();
+    // The other process takes part in it without having been told.
+    assert_eq!(
+        other.buy("bob"),
+        Reserved::Replay(Receipt { state: State::Placing, ..receipts[1] })
+    );
+    assert_eq!(server.ask::<u64>(&["EXISTS", M]), 1);
+}
+
+#[test]
+fn what_the_store_lacks_of_the_units_is_told_to_it() {
+    let server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(6);
+    add(&one, 2, "two-more");
+    add(&one, -3, "three-less");
+    server.ask::<u64>(&["DEL", "{forebay:00000007}:mv", "{forebay:00000007}:ev", M]);
+    // It has had the making of the sale, and no change since.
+    let changed = one.rebuild(units(6, 1));
+    assert!(matches!(changed, Changed::Sale(_)), "{changed:?}");
+    one.store_has(Vec::new());
+    clock.advance(HOLD);
+    one.bought("ann");
+    let claim = |stock_seen| crate::ledger::Claim {
+        sale_no: SALE,
+        max: 1,
+        lease: std::time::Duration::from_secs(10),
+        granted_at: Timestamp(1),
+        stock_seen,
+    };
+    let claimed = one.runtime.block_on(one.ledger.claim(claim(1))).unwrap();
+    let [change] = claimed.changes.as_slice() else { panic!("{:?}", claimed.changes) };
+    assert_eq!((change.number, change.creates, change.delta), (2, false, -1));
+    add(&one, 2, "two-more");
+    assert_eq!(one.census().census.items[0].added, 2, "the same operation again changes nothing");
+}
