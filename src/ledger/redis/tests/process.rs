@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use super::server::Server;
 use crate::clock::{ManualClock, SystemClock, Timestamp};
 use crate::ledger::redis::link::Means;
-use crate::ledger::redis::{Config, Redis, library};
+use crate::ledger::redis::{Config, Redis, library, reply};
 use crate::ledger::{
     Bound, Change, Changed, Ledger, OrderDoc, Receipt, Reserve, Reserved, SaleDoc, Stored,
     StoredUnits,
@@ -111,6 +111,16 @@ impl Process {
         }
         self.store_has(Vec::new());
         clock.advance(HOLD);
+    }
+
+    /// Ends the hold, if its time has come.
+    pub(super) fn hold_is_over(&self) -> bool {
+        let ended = self.ledger.core().call("end_hold", SALE, |_| {});
+        let wait = self.runtime.block_on(ended).unwrap();
+        let over = reply::signed(&wait).unwrap() <= 0;
+        let answer = self.runtime.block_on(self.ledger.reserve(vec![order("new")])).unwrap();
+        assert!(over || answer == [Reserved::Recovering], "{answer:?}");
+        over
     }
 
     /// Tells what the store has of what is missing, and that this is all of it.
