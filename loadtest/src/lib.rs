@@ -23,6 +23,7 @@ mod lap;
 pub mod load;
 pub mod measure;
 mod median;
+mod on_redis;
 pub mod output;
 pub mod pace;
 pub mod page;

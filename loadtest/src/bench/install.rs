@@ -38,6 +38,7 @@ fn packages(name: Name) -> Vec<Package> {
     let redis = program("redis-server");
     match name {
         Name::Bare | Name::Floor | Name::Forebay => Vec::new(),
+        Name::ForebayRedis => vec![redis],
         Name::NginxLimitReq => vec![program("nginx")],
         Name::Haproxy => vec![program("haproxy")],
         Name::NginxLua => {

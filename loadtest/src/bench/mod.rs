@@ -56,6 +56,8 @@ pub enum Name {
     Floor,
     /// Forebay with the ledger on disk
     Forebay,
+    /// Forebay with the ledger in Redis
+    ForebayRedis,
     /// Refusals by nginx `limit_req`
     NginxLimitReq,
     /// Refusals by HAProxy with a stick table
@@ -70,10 +72,11 @@ pub enum Name {
 
 impl Name {
     /// All, in the order of the table.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Bare,
         Self::Floor,
         Self::Forebay,
+        Self::ForebayRedis,
         Self::NginxLimitReq,
         Self::Haproxy,
         Self::NginxLua,
@@ -82,11 +85,18 @@ impl Name {
     ];
 
     /// Those that run on what the tests need anyway.
-    pub(crate) const AT_HAND: [Self; 5] =
-        [Self::Bare, Self::Floor, Self::Forebay, Self::NginxLimitReq, Self::Haproxy];
+    pub(crate) const AT_HAND: [Self; 6] = [
+        Self::Bare,
+        Self::Floor,
+        Self::Forebay,
+        Self::ForebayRedis,
+        Self::NginxLimitReq,
+        Self::Haproxy,
+    ];
 
     fn on_redis(self) -> bool {
-        matches!(self, Self::NginxLua | Self::FastifyIoredis | Self::FastifyBullmq)
+        let ours = self == Self::ForebayRedis;
+        ours || matches!(self, Self::NginxLua | Self::FastifyIoredis | Self::FastifyBullmq)
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Lane, Name};
 use crate::drive::{Arrivals, Drive};
 use crate::form::{Crowd, OrderForm};
 use crate::lap::{Runner, Servers};
+use crate::on_redis::OnRedis;
 use crate::plant::Plant;
 use crate::target::Target;
 use crate::wire::lean::LeanWire;
@@ -63,6 +64,11 @@ impl Rig {
             Name::Bare => Part::Own(Yardstick::bare(self.body_bytes).await?),
             Name::Floor => Part::Own(self.floor().await?),
             Name::Forebay => Part::Forebay(Box::new(self.gateway().await?)),
+            Name::ForebayRedis => {
+                let both = OnRedis::start(&self.forebay, DRAIN_RATE, aof).await?;
+                open(&both.plant).await?;
+                Part::ForebayRedis(Box::new(both), [shop::redis_version().await?])
+            }
             Name::NginxLimitReq => {
                 Part::Proxy(Proxy::start(proxy::Kind::Nginx, self.workers).await?)
             }
@@ -80,6 +86,7 @@ impl Rig {
         let servers = match &part {
             Part::Own(yardstick) => Servers::of(yardstick.process.pid(), None)?,
             Part::Forebay(plant) => Servers::of(plant.process.pid(), None)?,
+            Part::ForebayRedis(both, _) => both.servers()?,
             Part::Proxy(proxy) => Servers::of(proxy.process.pid(), None)?,
             Part::Shop(shop) => Servers::of(shop.gateway.pid(), Some(shop.redis.pid()))?,
         };
@@ -99,17 +106,25 @@ impl Rig {
     /// Default settings, but for a queue that nothing overflows and a drain that stands nearly still.
     async fn gateway(&self) -> anyhow::Result<Plant> {
         let plant = Plant::start(&self.forebay, DRAIN_RATE).await?;
-        for (sale, stock) in SALES {
-            plant.admin.create_sale(sale, SKU, stock, Some(1)).await?;
-            plant.phase(sale, "open").await?;
-        }
+        open(&plant).await?;
         Ok(plant)
     }
+}
+
+/// Makes the sales of the bench.
+async fn open(plant: &Plant) -> anyhow::Result<()> {
+    for (sale, stock) in SALES {
+        plant.admin.create_sale(sale, SKU, stock, Some(1)).await?;
+        plant.phase(sale, "open").await?;
+    }
+    Ok(())
 }
 
 enum Part {
     Own(Yardstick),
     Forebay(Box<Plant>),
+    /// With the version of its Redis.
+    ForebayRedis(Box<OnRedis>, [String; 1]),
     Proxy(Proxy),
     Shop(Box<Shop>),
 }
@@ -129,6 +144,7 @@ impl Peer {
             Name::Bare => "bare hyper",
             Name::Floor => "epoll floor, in memory",
             Name::Forebay => "Forebay, embedded, on disk",
+            Name::ForebayRedis => "Forebay, Redis",
             Name::NginxLimitReq => "nginx limit_req",
             Name::Haproxy => "HAProxy stick table",
             Name::NginxLua => "nginx + Lua + Redis",
@@ -147,6 +163,7 @@ impl Peer {
     pub(super) fn versions(&self) -> &[String] {
         match &self.part {
             Part::Own(_) | Part::Forebay(_) => &[],
+            Part::ForebayRedis(_, versions) => versions,
             Part::Proxy(proxy) => &proxy.versions,
             Part::Shop(shop) => &shop.versions,
         }
@@ -156,10 +173,12 @@ impl Peer {
     pub(crate) fn lanes(&self) -> &'static [Lane] {
         match self.name {
             Name::Bare => &[Lane::Accepted],
-            Name::Forebay => &[Lane::Accepted, Lane::SoldOut, Lane::RateLimited],
-            Name::NginxLimitReq | Name::Haproxy => &[Lane::RateLimited],
             // Refusals write nothing, so a log changes nothing about them.
             _ if self.aof => &[Lane::Accepted],
+            Name::Forebay | Name::ForebayRedis => {
+                &[Lane::Accepted, Lane::SoldOut, Lane::RateLimited]
+            }
+            Name::NginxLimitReq | Name::Haproxy => &[Lane::RateLimited],
             _ => &[Lane::Accepted, Lane::SoldOut],
         }
     }
@@ -175,6 +194,7 @@ impl Peer {
         let target: &Target = match &self.part {
             Part::Own(yardstick) => &yardstick.public,
             Part::Forebay(plant) => &plant.public,
+            Part::ForebayRedis(both, _) => &both.plant.public,
             Part::Proxy(proxy) => &proxy.public,
             Part::Shop(shop) => &shop.public,
         };
@@ -193,6 +213,7 @@ impl Peer {
         match self.part {
             Part::Own(mut yardstick) => yardstick.process.kill().await,
             Part::Forebay(mut plant) => plant.process.kill().await,
+            Part::ForebayRedis(mut both, _) => both.kill().await,
             Part::Proxy(mut proxy) => proxy.process.kill().await,
             Part::Shop(mut shop) => {
                 shop.gateway.kill().await?;
@@ -206,6 +227,7 @@ impl Peer {
         Ok(match &self.part {
             Part::Own(_) | Part::Proxy(_) => None,
             Part::Forebay(plant) => Some(plant.admin.census(CHECK).await?.accepted),
+            Part::ForebayRedis(both, _) => Some(both.plant.admin.census(CHECK).await?.accepted),
             Part::Shop(shop) => Some(shop.queued(CHECK).await?),
         })
     }
@@ -214,6 +236,7 @@ impl Peer {
     pub(super) async fn knows_sold_out(&self) -> anyhow::Result<()> {
         match &self.part {
             Part::Forebay(plant) => plant.phase(CHECK, "sold_out").await,
+            Part::ForebayRedis(both, _) => both.plant.phase(CHECK, "sold_out").await,
             _ => Ok(()),
         }
     }

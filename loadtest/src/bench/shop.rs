@@ -9,7 +9,7 @@ use super::lane::SALES;
 use super::peer::first_line;
 use super::proxy::{LISTENS_WITHIN, directory, nginx, write};
 use crate::gateway::{Process, found, free_address};
-use crate::redis::{Aof, Options, Redis};
+use crate::redis::{Options, Redis};
 use crate::target::Target;
 
 const NGINX: &str = include_str!("../../bench/peers/nginx-lua/nginx.conf");
@@ -27,17 +27,19 @@ pub(super) enum Kind {
     Bullmq,
 }
 
-/// A Redis as the peers get it: loopback TCP as to a host of its own. The log is not rewritten meanwhile, so
-/// that no turn pays for another one's.
+/// A Redis as the peers get it: loopback TCP as to a host of its own, and the stock of the sales.
 async fn redis(aof: bool) -> anyhow::Result<Redis> {
-    let aof = if aof { Aof::EverySecond } else { Aof::Off };
-    let options = Options::default().aof(aof);
-    let lines = ["auto-aof-rewrite-percentage 0", "tcp-backlog 2048", "maxclients 4000"];
-    let redis = Redis::start(&lines.into_iter().fold(options, Options::line)).await?;
+    let redis = Redis::start(&Options::timed(aof)).await?;
     for (sale, stock) in SALES {
         redis.ask(&["HSET", &format!("{{{sale}}}:book"), STOCK, &stock.to_string()]).await?;
     }
     Ok(redis)
+}
+
+/// Which Redis it is.
+pub(super) async fn redis_version() -> anyhow::Result<String> {
+    let said = first_line(found("redis-server")?, &["--version"]).await?;
+    Ok(said.split(" sha=").next().unwrap_or_default().to_owned())
 }
 
 /// A running shop: the server that buyers ask, and its Redis.
@@ -108,8 +110,7 @@ impl Shop {
 
     async fn ready(mut self) -> anyhow::Result<Self> {
         self.gateway.listens(self.public.address, LISTENS_WITHIN).await?;
-        let redis = first_line(found("redis-server")?, &["--version"]).await?;
-        self.versions.push(redis.split(" sha=").next().unwrap_or_default().to_owned());
+        self.versions.push(redis_version().await?);
         Ok(self)
     }
 

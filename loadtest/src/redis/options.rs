@@ -41,6 +41,13 @@ impl Options {
         Self { aof, ..self }
     }
 
+    /// For a server that is timed. Its log is not rewritten meanwhile, so that no turn pays for another one's.
+    pub(crate) fn timed(aof: bool) -> Self {
+        let options = Self::default().aof(if aof { Aof::EverySecond } else { Aof::Off });
+        let lines = ["auto-aof-rewrite-percentage 0", "tcp-backlog 2048", "maxclients 4000"];
+        lines.into_iter().fold(options, Self::line)
+    }
+
     /// The same with a further line of settings.
     #[must_use]
     pub fn line(mut self, line: impl Into<String>) -> Self {

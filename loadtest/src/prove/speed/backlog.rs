@@ -6,16 +6,11 @@ use anyhow::ensure;
 
 use super::cost;
 use super::figures::Figures;
-use super::{DRAIN_RATE, SKU, STOCK, Size, sale};
-use crate::drive::{look, shared};
+use super::{CONNECTIONS, DRAIN_RATE, SKU, STOCK, Size, fill, sale};
 use crate::form::{Crowd, OrderForm};
 use crate::plant::Plant;
 use crate::scrape::Memory;
-use crate::tally::Tally;
-use crate::wire::lean::LeanWire;
 use crate::yardstick::Yardstick;
-
-const CONNECTIONS: usize = 64;
 
 /// One round: few waiting, many waiting, each beside bare hyper, then `kill -9` and the reopening.
 pub(super) async fn measure(
@@ -57,15 +52,4 @@ pub(super) async fn measure(
     let book = plant.admin.metric("forebay_ledger_book_bytes").await?;
     figures.memory(book, full.saturating_sub(empty), waiting);
     plant.process.kill().await
-}
-
-/// Puts orders into the queue of a sale.
-async fn fill(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
-    let form = OrderForm::new(sale, SKU, Crowd::new(format!("fill-{sale}"), 1))
-        .with_payload_of_100_bytes();
-    let tally = shared(Tally::default());
-    plant.drive(&form, CONNECTIONS).run::<LeanWire, Tally>(0..orders, tally.clone()).await;
-    let tally = look(&tally);
-    ensure!(tally.with_status(202) == orders, "the queue was not filled: {:?}", tally.statuses());
-    Ok(())
 }

@@ -1,10 +1,11 @@
-//! CPU time of a process per order it answered.
+//! CPU time of the servers per order that they answered.
 
 use std::time::Duration;
 
 use crate::drive::{Arrivals, Drive};
 use crate::form::{Crowd, OrderForm};
 use crate::lap::{Expected, Lap, Length, Runner, Servers};
+use crate::on_redis::OnRedis;
 use crate::yardstick::Yardstick;
 
 /// One in so many orders is sent beforehand, to warm caches and connections.
@@ -13,8 +14,10 @@ const WARM_UP: u64 = 20;
 /// What was measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// CPU microseconds of the whole process an order.
+    /// CPU microseconds of the whole processes an order.
     pub(super) micros: f64,
+    /// What of it was Redis.
+    pub(super) redis: f64,
     /// CPU microseconds of the generator an order: what it took from the server on a shared machine.
     pub(super) generator: f64,
     /// Orders a second, generator and server sharing the machine.
@@ -29,7 +32,8 @@ impl Cost {
         let seconds =
             |part: fn(&Lap) -> Duration| laps.iter().map(part).sum::<Duration>().as_secs_f64();
         Self {
-            micros: seconds(|lap| lap.gateway) * 1e6 / orders,
+            micros: seconds(|lap| lap.gateway + lap.redis) * 1e6 / orders,
+            redis: seconds(|lap| lap.redis) * 1e6 / orders,
             generator: seconds(|lap| lap.generator) * 1e6 / orders,
             orders_a_second: orders / seconds(|lap| lap.elapsed),
         }
@@ -58,6 +62,16 @@ pub(super) async fn race<const N: usize>(
 /// The side whose process answers every order of this drive with this status.
 pub(super) fn runner(drive: Drive, pid: u32, status: u16) -> anyhow::Result<Runner> {
     Ok(Runner::new(drive, Servers::of(pid, None)?, Expected::Each(status)))
+}
+
+/// The side of a gateway and its Redis, which accept every order of this form.
+pub(super) fn on_redis(
+    both: &OnRedis,
+    form: &OrderForm,
+    connections: usize,
+) -> anyhow::Result<Runner> {
+    let drive = both.plant.drive(form, connections);
+    Ok(Runner::new(drive, both.servers()?, Expected::Each(202)))
 }
 
 /// Bare hyper's side.

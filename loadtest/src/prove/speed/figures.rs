@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cost::Cost;
+use super::life::Life;
 use crate::median::median;
 use crate::output;
 use crate::prove::Checks;
@@ -29,13 +30,34 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// A cost as a multiple of bare hyper.
-    pub(super) fn cost(&mut self, name: &str, must: f64, bare: Cost, seen: Cost) {
+    /// A cost as a multiple of bare hyper; `must`: none for what stands there only to be compared with.
+    pub(super) fn cost(
+        &mut self,
+        name: &str,
+        must: impl Into<Option<f64>>,
+        bare: Cost,
+        seen: Cost,
+    ) {
+        let redis = match seen.redis {
+            none if none <= 0.0 => String::new(),
+            redis => format!(" (Redis {redis:.2} us of it)"),
+        };
         let from = format!(
-            "{:.2} us against {:.2} us, generator {:.2} us; {:.0}/s against {:.0}/s",
+            "{:.2} us{redis} against {:.2} us, generator {:.2} us; {:.0}/s against {:.0}/s",
             seen.micros, bare.micros, seen.generator, seen.orders_a_second, bare.orders_a_second
         );
-        self.add(name, "x", must, seen.micros / bare.micros, from);
+        self.row(name, "x", must.into(), seen.micros / bare.micros, from);
+    }
+
+    /// What an order takes of Redis over its whole life, the gateway's and the drain's own work aside.
+    pub(super) fn life(&mut self, life: Life) {
+        let from = format!("accepted {:.2} us, drained {:.2} us", life.accepted, life.drained);
+        self.add("whole life in Redis, its CPU", "us", 14.0, life.accepted + life.drained, from);
+        let from = format!("without {:.1} B of tail", life.waiting_tail);
+        self.add("Redis memory, waiting order", "B", 260.0, life.waiting, from);
+        let (tail, order_no) = (life.finished_tail, life.order_no);
+        let from = format!("without {tail:.1} B of tail and {order_no:.1} B of order number");
+        self.add("Redis memory, finished order", "B", 140.0, life.finished, from);
     }
 
     /// The latency below which 99 of 100 answers lay.
@@ -91,13 +113,13 @@ impl Figures {
 
     /// The table, with the figure of each round.
     pub(super) fn print(&self) {
-        output::line(format_args!("{:<38} {:>9} {:>9}   rounds; last round", "", "median", "must"));
+        output::line(format_args!("{:<44} {:>9} {:>9}   rounds; last round", "", "median", "must"));
         for Row { name, unit, must, figures, from } in &self.rows {
             let rounds: Vec<String> = figures.iter().map(|figure| format!("{figure:.2}")).collect();
             let (median, rounds) = (median(figures), rounds.join(" "));
             let must = must.map_or(String::new(), |must| format!("{must:.2} {unit:<2}"));
             output::line(format_args!(
-                "{name:<38} {median:>7.2} {unit:<2} {must:>8}   {rounds}; {from}"
+                "{name:<44} {median:>7.2} {unit:<2} {must:>8}   {rounds}; {from}"
             ));
         }
     }

@@ -1,5 +1,5 @@
-//! What an order costs: CPU of the gateway's process, as a multiple of bare hyper answering 202 to the
-//! same request in the same round.
+//! What an order costs: CPU of the gateway's process, and of Redis where the ledger lies in it, as a multiple of bare
+//! hyper answering 202 to the same request in the same round.
 //!
 //! Machines are shared and noisy, so in each round the gateway and bare hyper answer in short turns, one
 //! after the other; each ratio is taken within its round, and the median of the rounds is what counts.
@@ -7,6 +7,7 @@
 mod backlog;
 mod cost;
 mod figures;
+mod life;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use self::figures::Figures;
 use super::{Checks, Scale};
 use crate::drive::{Arrivals, look, shared};
 use crate::form::{Crowd, OrderForm};
+use crate::on_redis::OnRedis;
 use crate::output;
 use crate::plant::Plant;
 use crate::tally::Tally;
@@ -30,6 +32,8 @@ const SKU: &str = "phone";
 const STOCK: u64 = 100_000_000;
 /// The rate at which the simulated store is fed meanwhile: the queue only grows.
 const DRAIN_RATE: &str = "1/s";
+/// Those of a closed loop, where nothing else is said.
+const CONNECTIONS: usize = 64;
 /// Enough connections that an order finds one free.
 const OPEN_LOOP_CONNECTIONS: usize = 256;
 /// The share of the capacity at which latency is looked at.
@@ -68,7 +72,7 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
     let body_bytes = answer_bytes(binary).await?;
     let mut figures = Figures::default();
     for round in 1..=size.rounds {
-        for connections in [64, 512] {
+        for connections in [CONNECTIONS, 512] {
             output::note(format_args!(
                 "round {round} of {}: {connections} connections",
                 size.rounds
@@ -80,6 +84,8 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
             size.rounds, size.many_waiting
         ));
         backlog::measure(binary, size, body_bytes, &mut figures).await?;
+        output::note(format_args!("round {round} of {}: whole lives in Redis", size.rounds));
+        life::measure(binary, size, &mut figures).await?;
     }
     figures.print();
     match scale {
@@ -103,16 +109,29 @@ async fn at_connections(
     let refused = sale(&plant, "refused", 1).await?;
     sell_out(&plant).await?;
     let pid = plant.process.pid();
+    let mut on_redis = OnRedis::start(binary, DRAIN_RATE, false).await?;
+    let mut with_aof = OnRedis::start(binary, DRAIN_RATE, true).await?;
     let runner = |form, status| cost::runner(plant.drive(form, connections), pid, status);
-    let runners =
-        [cost::bare(&bare, connections)?, runner(&accepted, 202)?, runner(&refused, 409)?];
-    let [bare_cost, accepted, refused] = cost::race(runners, size.orders, size.turns).await?;
+    let runners = [
+        cost::bare(&bare, connections)?,
+        runner(&accepted, 202)?,
+        runner(&refused, 409)?,
+        cost::on_redis(&on_redis, &sale(&on_redis.plant, "accepted", STOCK).await?, connections)?,
+        cost::on_redis(&with_aof, &sale(&with_aof.plant, "accepted", STOCK).await?, connections)?,
+    ];
+    let [bare_cost, accepted, refused, in_redis, logged] =
+        Box::pin(cost::race(runners, size.orders, size.turns)).await?;
     bare.process.kill().await?;
+    on_redis.kill().await?;
+    with_aof.kill().await?;
     let name = format!("accepted, embedded, {connections} connections");
     figures.cost(&name, 1.75, bare_cost, accepted);
     let name = format!("refused from memory, {connections} connections");
     figures.cost(&name, 1.15, bare_cost, refused);
-    if connections == 64 {
+    let name = format!("accepted, Redis ledger, {connections} connections");
+    figures.cost(&name, 1.9, bare_cost, in_redis);
+    figures.cost(&format!("{name}, AOF"), None, bare_cost, logged);
+    if connections == CONNECTIONS {
         let (p99, late) = open_loop(&plant, accepted, size).await?;
         figures.open_loop(p99, late);
     }
@@ -136,6 +155,17 @@ async fn sale(plant: &Plant, name: &str, stock: u64) -> anyhow::Result<OrderForm
     plant.admin.create_sale(name, SKU, stock, Some(1)).await?;
     plant.phase(name, "open").await?;
     Ok(OrderForm::new(name, SKU, Crowd::new(name, 1)).with_payload_of_100_bytes())
+}
+
+/// Puts orders into the queue of a sale.
+async fn fill(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
+    let form = OrderForm::new(sale, SKU, Crowd::new(format!("fill-{sale}"), 1))
+        .with_payload_of_100_bytes();
+    let tally = shared(Tally::default());
+    plant.drive(&form, CONNECTIONS).run::<LeanWire, Tally>(0..orders, tally.clone()).await;
+    let tally = look(&tally);
+    ensure!(tally.with_status(202) == orders, "the queue was not filled: {:?}", tally.statuses());
+    Ok(())
 }
 
 /// Buys the only unit of the sale `refused`, and waits until the gateway knows that it is sold out.

@@ -9,6 +9,7 @@ local FIELDS = {
   'ep', 'seq', 'made', 'by', 'nb', 'evn', 'ls', 'ni', 'nm', 'rev', 'touched', 'hold', 'ask', 'cur', 'rep', 'rnext',
   'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', 'c7', 'c8',
 }
+local TEXTS = #FIELDS - #NUMBERS - #COUNTS
 
 -- What `flush` writes when it has changed.
 local CHANGING = { 'seq', 'by', 'nb', 'evn', 'ls', 'cur', 'rep', 'rnext', 'c0', 'c1', 'c2', 'c4', 'c5', 'c7', 'c8' }
@@ -24,12 +25,11 @@ local function begin(keys, args, reads)
   local base = sub(keys[1], 1, -2)
   local values = call('HMGET', keys[1], unpack(FIELDS))
   local m = {}
-  for k, field in ipairs(FIELDS) do m[field] = values[k] or '' end
+  for k = 1, TEXTS do m[FIELDS[k]] = values[k] or '' end
+  for k = TEXTS + 1, #FIELDS do m[FIELDS[k]] = tonumber(values[k]) or 0 end
   if m.v == '' then return nil, redis.error_reply('-NOSALE there is no such sale') end
   if m.v ~= FORMAT then return nil, redis.error_reply('-FORMAT the sale has the format ' .. m.v) end
   if m.run ~= run and not (reads and run == '*') then return nil, redis.error_reply('-FENCED the run id in force is another') end
-  for _, field in ipairs(NUMBERS) do m[field] = tonumber(m[field]) or 0 end
-  for _, field in ipairs(COUNTS) do m[field] = tonumber(m[field]) or 0 end
   local was = {}
   for k = 1, #CHANGING do was[k] = m[CHANGING[k]] end
   return {
@@ -73,10 +73,22 @@ local function item_from(values, k)
   return { a = tonumber(values[k]), h = tonumber(values[k + 1]), s = tonumber(values[k + 2]), g = tonumber(values[k + 3]) }
 end
 
+-- How they are called, made once: a number becomes a text slowly.
+local ITEM_NAMES = {}
+
+local function item_names(index)
+  local names = ITEM_NAMES[index]
+  if not names then
+    names = { 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index }
+    ITEM_NAMES[index] = names
+  end
+  return names
+end
+
 local function item_of(s, index)
   local item = s.items[index]
   if not item then
-    item = item_from(call('HMGET', s.key, 'a' .. index, 'h' .. index, 's' .. index, 'g' .. index), 1)
+    item = item_from(call('HMGET', s.key, unpack(item_names(index))), 1)
     s.items[index] = item
   end
   return item
@@ -383,20 +395,22 @@ local function flush(s)
   end
   write(s, 'HSET', 'b', buyers)
   tell(s)
-  local sale = { 'touched', s.at }
+  -- The server would write numbers as text itself, slowly.
+  local sale = { 'touched', fmt('%d', s.at) }
   for k = 1, #CHANGING do
     local field = CHANGING[k]
     if m[field] ~= s.was[k] then
-      put(sale, field, m[field])
+      put(sale, field, fmt('%d', m[field]))
       s.was[k] = m[field]
     end
   end
   for index, item in pairs(s.items) do
     if item.dirty then
-      put(sale, 'a' .. index, item.a)
-      put(sale, 'h' .. index, item.h)
-      put(sale, 's' .. index, item.s)
-      put(sale, 'g' .. index, item.g)
+      local names = item_names(index)
+      put(sale, names[1], fmt('%d', item.a))
+      put(sale, names[2], fmt('%d', item.h))
+      put(sale, names[3], fmt('%d', item.s))
+      put(sale, names[4], fmt('%d', item.g))
     end
   end
   call('HSET', s.key, unpack(sale))

@@ -78,7 +78,8 @@ local function claim(keys, args)
       local place, order = fresh[k], orders[k]
       reply[n + 1], reply[n + 2], n = place, order, n + 2
       a_set[a_n + 1], a_set[a_n + 2], a_n = place, first .. order, a_n + 2
-      due_set[due_n + 1], due_set[due_n + 2], due_n = score, place, due_n + 2
+      -- The last first: what stands before all else in a small sorted set is put there without a search.
+      due_set[due_n + 1], due_set[due_n + 2], due_n = score, fresh[#fresh + 1 - k], due_n + 2
     end
     s.claimed = fresh
     m.c0, m.c1 = m.c0 - #fresh, m.c1 + #fresh

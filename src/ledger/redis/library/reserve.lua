@@ -1,11 +1,13 @@
 
 -- ---- Reserve and cancel -----------------------------------------------------------------------------------------
 
--- Where an order stands, for its ticket: place 8, accepted at 8, state 1.
-local function receipt(s, place, fresh)
-  local at, state = fresh[place], QUEUED
-  if not at then
-    local bucket, field = bucket_of(s, unpack_bytes('>I2I6', place))
+-- Where an order stands, for its ticket: place 8, accepted at 8, state 1. What came after the sequence `before` was
+-- accepted by this call.
+local function receipt(s, place, before)
+  local epoch, sequence = unpack_bytes('>I2I6', place)
+  local at, state = s.at, QUEUED
+  if epoch ~= s.m.ep or sequence <= before then
+    local bucket, field = bucket_of(s, epoch, sequence)
     local ended = call('HGET', bucket, field)
     if ended then
       state, at = byte(ended, 1), s.m.made + unpack_bytes('>I6', ended, 5)
@@ -15,7 +17,7 @@ local function receipt(s, place, fresh)
         local t = tries_of(tries)
         state, at = t.state, unpack_bytes('>I8', t.order)
       else
-        local index = index_of(s, unpack_bytes('>I2I6', place))
+        local index = index_of(s, epoch, sequence)
         local order = index and call('LINDEX', s.q, index - s.m.cur)
         if not order then return '' end
         at = unpack_bytes('>I8', order)
@@ -42,63 +44,87 @@ local function known_order(orders, key)
   return nil
 end
 
+-- The lines of an order without its time: item and quantity in turn, the units, and where the name's length stands.
+local function lines_of(s, head, count)
+  local lines, units = { name_at = 2 + 6 * count }, 0
+  for line = 1, count do
+    local index, quantity = unpack_bytes('>I2I4', head, 6 * line - 4)
+    units = units + quantity
+    put(lines, index, quantity)
+    if not s.items[index] and index < s.m.ni then
+      s.items[index] = true
+      s.wanted[#s.wanted + 1] = index
+    end
+  end
+  lines.units = units
+  return lines
+end
+
 -- The buyers of a batch and the items of its orders, each read once. A buyer's value is as in `b`, '' for a new one.
-local function prefetch(s, args, names)
-  local wanted, fields, items = {}, {}, {}
+-- Answers the lines of each order; most orders of a sale have the same, which are read once.
+local function prefetch(s, args, held)
+  local wanted, all, known, n = {}, {}, {}, 0
+  s.wanted = {}
   for k = 4, #args, 3 do
     local name, order = args[k + 1], args[k + 2]
-    if names[name] == nil then
-      names[name] = ''
-      wanted[#wanted + 1] = name
+    if not held[name] then
+      held[name], wanted[#wanted + 1] = '', name
     end
-    for line = 1, byte(order, 1) do
-      local index = unpack_bytes('>I2', order, 6 * line - 4)
-      if not s.items[index] and index < s.m.ni then
-        s.items[index] = true
-        items[#items + 1] = index
-        put(fields, 'a' .. index, 'h' .. index)
-        put(fields, 's' .. index, 'g' .. index)
-      end
+    local count = byte(order, 1)
+    local head = sub(order, 1, 1 + 6 * count)
+    local lines = known[head]
+    if not lines then
+      lines = lines_of(s, head, count)
+      known[head] = lines
     end
+    n = n + 1
+    all[n] = lines
   end
   local raws = call('HMGET', s.base .. 'b', unpack(wanted))
   for k = 1, #wanted do
-    if raws[k] then names[wanted[k]] = raws[k] end
+    if raws[k] then held[wanted[k]] = raws[k] end
   end
-  if #items == 0 then return end
+  local fields, items = {}, s.wanted
+  if #items == 0 then return all end
+  for k = 1, #items do
+    local names = item_names(items[k])
+    put(fields, names[1], names[2])
+    put(fields, names[3], names[4])
+  end
   local values = call('HMGET', s.key, unpack(fields))
   for k = 1, #items do
     s.items[items[k]] = item_from(values, 4 * k - 3)
   end
+  return all
 end
 
--- Why an order is not taken, or nil and its units.
-local function refusal(s, units_held, order, payload, limit, bound)
-  local m, units, lines = s.m, 0, byte(order, 1)
-  for k = 1, lines do
-    units = units + unpack_bytes('>I4', order, 6 * k - 2)
+-- Why lines cannot be had, or nil.
+local function lacking(lines, items, ni)
+  for k = 1, #lines, 2 do
+    local index, quantity = lines[k], lines[k + 1]
+    if index >= ni then return 'U' end
+    if items[index].a < quantity then return 'S' end
   end
-  if limit and units_held + units > limit then return 'L' end
-  for k = 1, lines do
-    local index, quantity = unpack_bytes('>I2I4', order, 6 * k - 4)
-    if index >= m.ni then return 'U' end
-    if s.items[index].a < quantity then return 'S' end
-  end
-  if m.c0 + m.c1 >= bound.orders or m.by + payload > bound.bytes then return 'F' end
-  return nil, units
+  return nil
 end
 
--- Holds the units of an order without its time; its items are read already.
-local function take_stock(s, order)
-  for k = 1, byte(order, 1) do
-    local index, quantity = unpack_bytes('>I2I4', order, 6 * k - 4)
-    local item = s.items[index]
-    item.a, item.h, item.dirty = item.a - quantity, item.h + quantity, true
-    if item.a == 0 then
+-- Holds the units of an order; its items are read already.
+local function hold_units(s, lines, items)
+  for k = 1, #lines, 2 do
+    local index, quantity = lines[k], lines[k + 1]
+    local item = items[index]
+    local left = item.a - quantity
+    item.a, item.h, item.dirty = left, item.h + quantity, true
+    if left == 0 then
       item.g = item.g + 1
       s.levels[index] = true
     end
   end
+end
+
+-- The same for an order without its time, as it is kept.
+local function take_stock(s, order)
+  hold_units(s, lines_of(s, order, byte(order, 1)), s.items)
 end
 
 -- ARGV: fence, most orders that may wait, most bytes of their payloads, then for each order: key 8, body 8 and
@@ -114,54 +140,71 @@ local function reserve(keys, args)
     for k = 4, #args, 3 do answers[(k - 4) / 3 + 3] = 'U' end
     return answers
   end
-  prefetch(s, args, names)
-  local bound, phase_now = { orders = tonumber(args[2]), bytes = tonumber(args[3]) }, phase(s)
+  local all = prefetch(s, args, names)
+  local most_orders, most_bytes, phase_now = tonumber(args[2]), tonumber(args[3]), phase(s)
+  local waiting, bytes, items, ni = m.c0 + m.c1, m.by, s.items, m.ni
   local limit, epoch, accepted_at = tonumber(m.limit), pack('>I2', m.ep), pack('>I8', s.at)
-  local fresh, replays, adds, changed, admitted = {}, {}, {}, {}, s.admitted
+  -- `buyers` is what is written of them, and `at` where each one's value stands in it.
+  local replays, adds, buyers, at, admitted, units_text = {}, {}, {}, {}, s.admitted, {}
+  local before, taken, n = m.seq, 0, 2
   for k = 4, #args, 3 do
     local key, name, order = args[k], args[k + 1], args[k + 2]
     local held, answer = names[name], nil
+    n = n + 1
     local known = held ~= '' and known_order(held, sub(key, 1, 8))
     if known then
       if sub(held, known + 8, known + 15) == sub(key, 9, 16) then
-        replays[#replays + 1] = { (k - 4) / 3 + 3, 'R', sub(held, known + 16, known + 23) }
+        replays[#replays + 1] = { n, 'R', sub(held, known + 16, known + 23) }
       else
         answer = 'K'
       end
     elseif phase_now then
       answer = phase_now
     else
-      local length_at = 2 + 6 * byte(order, 1)
-      local payload = #order - length_at - byte(order, length_at)
+      local lines = all[n - 2]
+      local payload = #order - lines.name_at - #name
       local units_held = held == '' and 0 or unpack_bytes('>I6', held)
-      local why, units = refusal(s, units_held, order, payload, limit, bound)
-      if why then
-        answer = why
-        if why == 'L' and held ~= '' then
-          replays[#replays + 1] = { (k - 4) / 3 + 3, 'L', sub(held, -8) }
-        end
+      local total = units_held + lines.units
+      if limit and total > limit then
+        answer = 'L'
       else
-        take_stock(s, order)
-        m.seq, m.c0, m.by = m.seq + 1, m.c0 + 1, m.by + payload
-        local place = epoch .. pack('>I6', m.seq)
-        if held == '' then m.nb = m.nb + 1 end
-        if #adds == 0 then admitted[1] = place end
-        fresh[place] = s.at
-        adds[#adds + 1] = accepted_at .. order
-        admitted[#admitted + 1] = sub(key, 17, 24)
-        names[name] = pack('>I6', units_held + units) .. sub(held, 7) .. sub(key, 1, 16) .. place
-        changed[name] = true
-        answer = m.seq
+        answer = lacking(lines, items, ni)
+          or (waiting >= most_orders or bytes + payload > most_bytes) and 'F' or nil
+      end
+      if not answer then
+        hold_units(s, lines, items)
+        taken, waiting, bytes = taken + 1, waiting + 1, bytes + payload
+        local sequence = before + taken
+        local own = pack('>I6', sequence)
+        if taken == 1 then admitted[1] = epoch .. own end
+        adds[taken], admitted[taken + 1] = accepted_at .. order, sub(key, 17, 24)
+        local text = units_text[total]
+        if not text then
+          text = pack('>I6', total)
+          units_text[total] = text
+        end
+        local slot = at[name]
+        if not slot then
+          slot = #buyers + 1
+          at[name], buyers[slot] = slot, name
+        end
+        if held == '' then
+          m.nb = m.nb + 1
+          held = text .. sub(key, 1, 16) .. epoch .. own
+        else
+          held = text .. sub(held, 7) .. sub(key, 1, 16) .. epoch .. own
+        end
+        names[name], buyers[slot + 1], answer = held, held, sequence
+      elseif answer == 'L' and held ~= '' then
+        replays[#replays + 1] = { n, 'L', sub(held, -8) }
       end
     end
-    answers[(k - 4) / 3 + 3] = answer
+    -- What is answered later keeps its place meanwhile.
+    answers[n] = answer or false
   end
-  if #adds > 0 then
+  if taken > 0 then
+    m.seq, m.c0, m.by = before + taken, m.c0 + taken, bytes
     call('RPUSH', s.q, unpack(adds))
-    local buyers, n = {}, 0
-    for name in pairs(changed) do
-      buyers[n + 1], buyers[n + 2], n = name, names[name], n + 2
-    end
     call('HSET', s.base .. 'b', unpack(buyers))
     flush(s)
   elseif #replays > 0 then
@@ -169,7 +212,7 @@ local function reserve(keys, args)
   end
   for k = 1, #replays do
     local replay = replays[k]
-    answers[replay[1]] = replay[2] .. receipt(s, replay[3], fresh)
+    answers[replay[1]] = replay[2] .. receipt(s, replay[3], before)
   end
   return answers
 end
