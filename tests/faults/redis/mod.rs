@@ -10,6 +10,7 @@ mod memory;
 mod password;
 mod refuses;
 mod restart;
+mod rights;
 mod slow;
 
 use std::ops::Range;
