@@ -3,3 +3,4 @@
 mod engine;
 mod recover;
 mod server;
+mod versions;
