@@ -137,6 +137,10 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Resolves when there may be a tail entry after `after`.
     fn news(&self, after: TailId) -> BoxFuture<'_, ()>;
 
+    /// Tells whether a client waits for news of an order now, on a stream or for a held answer. An engine that has to
+    /// look for news looks more often then; one that is told of it at once need not know.
+    fn awaited(&self, _clients: bool) {}
+
     /// The durability that a 202 names.
     fn durability(&self) -> &'static str;
 

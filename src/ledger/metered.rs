@@ -160,6 +160,10 @@ impl Ledger for Metered {
         self.inner.news(after)
     }
 
+    fn awaited(&self, clients: bool) {
+        self.inner.awaited(clients);
+    }
+
     fn durability(&self) -> &'static str {
         self.inner.durability()
     }

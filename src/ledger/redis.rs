@@ -25,6 +25,7 @@ mod record;
 mod recover;
 mod remembered;
 mod reply;
+mod rounds;
 mod seam;
 mod server;
 mod snapshot;

@@ -10,13 +10,13 @@ use tokio::runtime::{self, Handle};
 
 use super::config::Config;
 use super::docs::{self, Fields};
-use super::follow::Rounds;
 use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
 use super::record::{Known, Unread};
 use super::remembered::Remembered;
 use super::reply::{self, strange};
+use super::rounds::Rounds;
 use super::server::Trouble;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;

@@ -357,6 +357,10 @@ impl Ledger for Redis {
         Box::pin(self.core().ring.news(after))
     }
 
+    fn awaited(&self, clients: bool) {
+        self.core().rounds.set_awaited(clients);
+    }
+
     fn durability(&self) -> &'static str {
         self.core().config.durability.name()
     }

@@ -12,6 +12,7 @@ mod refuses;
 mod restart;
 mod rights;
 mod slow;
+mod waits;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
