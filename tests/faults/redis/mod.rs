@@ -13,6 +13,7 @@ mod restart;
 mod rights;
 mod slow;
 mod waits;
+mod workers;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
