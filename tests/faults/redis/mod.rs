@@ -2,6 +2,7 @@
 //! `docs/failures.md` lists what each test here shows.
 
 mod away;
+mod doctor;
 mod drains;
 mod keys;
 mod level;
