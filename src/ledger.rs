@@ -151,6 +151,10 @@ pub trait Ledger: Send + Sync + fmt::Debug {
         Box::pin(std::future::ready(Ok(0)))
     }
 
+    /// Tells whether a client waits for news of an order now, on a stream or for a held answer. An engine that has to
+    /// look for news looks more often then; one that is told of it at once need not know.
+    fn awaited(&self, _clients: bool) {}
+
     /// The durability that a 202 names.
     fn durability(&self) -> &'static str;
 

@@ -89,6 +89,7 @@ impl Watch {
     ) -> (Arc<Self>, Follower) {
         let unread = Fault::unavailable("the ledger was not read yet");
         let watch = Arc::new(Self {
+            seats: Seats::new(Arc::clone(&ledger)),
             ledger,
             keyring,
             clock,
@@ -98,7 +99,6 @@ impl Watch {
             unread: ArcSwapOption::from_pointee(unread),
             caught_up: AtomicU64::new(0),
             lost: AtomicBool::new(false),
-            seats: Arc::default(),
         });
         (Arc::clone(&watch), Follower { watch, after: TailId::default() })
     }

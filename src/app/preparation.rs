@@ -79,7 +79,7 @@ impl Preparation {
 
     /// Tells the ledger, as often as it takes. Never resolves: a task that ends has died.
     pub(super) async fn run(self) {
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::begin();
         loop {
             match self.once().await {
                 Ok(()) => break,

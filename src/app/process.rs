@@ -404,7 +404,7 @@ impl Process {
 
 /// Reads the ledger, as often as it takes, and follows it from there.
 async fn follow(mut follower: Follower, watch: Arc<Watch>, stop: Stop) {
-    let mut pauses = Pauses::default();
+    let mut pauses = Pauses::begin();
     let loading = async {
         while watch.unread().is_some() {
             if let Err(fault) = follower.load().await {

@@ -168,6 +168,10 @@ impl Ledger for Metered {
         self.timed(&self.change, self.inner.answer_for(sale, orders, all))
     }
 
+    fn awaited(&self, clients: bool) {
+        self.inner.awaited(clients);
+    }
+
     fn durability(&self) -> &'static str {
         self.inner.durability()
     }

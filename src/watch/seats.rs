@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use crate::ledger::SharedLedger;
 use crate::order::{Place, State};
 use crate::sale::SaleNo;
 
@@ -90,17 +91,28 @@ impl Seat {
 /// Seats by their order; the address of a seat tells those of one order apart.
 type ByOrder = BTreeMap<(SaleNo, Place, usize), Arc<Seat>>;
 
-/// Everybody who waits.
-#[derive(Debug, Default)]
+/// Everybody who waits. The ledger is told when there is somebody, and when there is nobody any more.
+#[derive(Debug)]
 pub(super) struct Seats {
     by_order: Mutex<ByOrder>,
+    ledger: SharedLedger,
 }
 
 impl Seats {
+    pub(super) fn new(ledger: SharedLedger) -> Arc<Self> {
+        Arc::new(Self { by_order: Mutex::default(), ledger })
+    }
+
     pub(super) fn sit(self: &Arc<Self>, sale_no: SaleNo, place: Place, bell: &Arc<Bell>) -> Seated {
         let seat = Seat::new(sale_no, place, bell);
         let seated = Seated { seats: Arc::clone(self), seat };
-        lock(&self.by_order).insert(seated.key(), Arc::clone(&seated.seat));
+        let mut by_order = lock(&self.by_order);
+        if by_order.is_empty() {
+            // Under the lock, so that the ledger hears it in the order in which it is so.
+            self.ledger.awaited(true);
+        }
+        by_order.insert(seated.key(), Arc::clone(&seated.seat));
+        drop(by_order);
         seated
     }
 
@@ -154,7 +166,11 @@ impl Seated {
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        lock(&self.seats.by_order).remove(&self.key());
+        let mut by_order = lock(&self.seats.by_order);
+        by_order.remove(&self.key());
+        if by_order.is_empty() {
+            self.seats.ledger.awaited(false);
+        }
     }
 }
 
@@ -167,6 +183,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::ledger::suite::{Engine as _, Volatile};
 
     const SALE: SaleNo = SaleNo(1);
 
@@ -176,7 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_seats_of_orders_that_moved_are_rung_and_only_while_they_are_taken() {
-        let (seats, bell, other) = (Arc::<Seats>::default(), Arc::default(), Arc::default());
+        let seats = Seats::new(Volatile::new().ledger());
+        let (bell, other) = (Arc::default(), Arc::default());
         let first = seats.sit(SALE, place(1), &bell);
         let both = [seats.sit(SALE, place(2), &bell), seats.sit(SALE, place(2), &bell)];
         let elsewhere = seats.sit(SALE, place(2), &other);

@@ -16,12 +16,11 @@ use super::proof::keeps_pace;
 use super::rig::{Gateway, Plant, until};
 use super::wire::order;
 
-const HOUR: i64 = 3_600;
+pub(crate) const HOUR: i64 = 3_600;
 const RATE: f64 = 200.0;
 
-/// A plant whose processes take their wall clock from a file.
-fn with_clock() -> Plant {
-    let plant = Plant::new();
+/// The plant, its processes taking their wall clock from a file.
+pub(crate) fn with_clock(plant: Plant) -> Plant {
     let told =
         Command::new("faketime").args(["-m", "-f", "+0s", "printenv", "LD_PRELOAD"]).output();
     let told = told.expect("faketime must be installed: ./test does it");
@@ -38,7 +37,7 @@ fn with_clock() -> Plant {
 }
 
 /// The processes' wall clock is so many seconds ahead of ours from now on.
-fn set(plant: &Plant, ahead: i64) {
+pub(crate) fn set(plant: &Plant, ahead: i64) {
     let (file, new) = (plant.path().join("wall"), plant.path().join("wall.new"));
     std::fs::write(&new, format!("{ahead:+}")).unwrap();
     std::fs::rename(new, file).unwrap();
@@ -86,7 +85,7 @@ async fn times(gateway: &Gateway, sale: &str) -> Vec<[u64; 3]> {
 #[tokio::test]
 async fn a_step_of_the_wall_clock_moves_phases_and_nothing_else() {
     const ORDERS: u64 = 600;
-    let plant = with_clock().set("drain.rate=200/s");
+    let plant = with_clock(Plant::new()).set("drain.rate=200/s");
     let gateway = plant.start().await;
     gateway.sale("one", 1_000).await;
     // So long that there are always orders under a lease.
@@ -149,7 +148,7 @@ async fn a_step_of_the_wall_clock_moves_phases_and_nothing_else() {
 
 #[tokio::test]
 async fn ledger_time_goes_on_when_it_starts_again_in_the_past() {
-    let plant = with_clock().set("drain.rate=unlimited");
+    let plant = with_clock(Plant::new()).set("drain.rate=unlimited");
     let mut gateway = plant.start().await;
     gateway.sale("one", 1_000).await;
     let crowd = Crowd::new("again", 1);

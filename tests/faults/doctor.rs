@@ -8,13 +8,13 @@ use serde_json::Value;
 use super::rig::Plant;
 
 /// What the doctor says of one thing, by its name.
-struct Seen {
-    code: Option<i32>,
-    checks: Vec<Value>,
+pub(crate) struct Seen {
+    pub(crate) code: Option<i32>,
+    pub(crate) checks: Vec<Value>,
 }
 
 impl Seen {
-    async fn of(plant: &Plant) -> Self {
+    pub(crate) async fn of(plant: &Plant) -> Self {
         let output = plant.run(&["doctor", "--json"]).await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let checks = report["checks"].as_array().unwrap().clone();
@@ -28,7 +28,7 @@ impl Seen {
     }
 
     /// That one of the checks of this name stands so and says this.
-    fn is(&self, name: &str, grade: &str, word: &str) {
+    pub(crate) fn is(&self, name: &str, grade: &str, word: &str) {
         let named = self.checks.iter().filter(|check| check["check"] == name);
         let said = |check: &Value| format!("{} {}", check["found"], check["advice"]).contains(word);
         let mut named = named.filter(|check| check["grade"] == grade && said(check));

@@ -156,13 +156,18 @@ impl Plant {
 
     /// Starts a process that only carries orders to the store, and waits until it has announced that.
     pub(crate) async fn start_drain(&self) -> Process {
-        let command = self.clone().role("drain").command(&[""; 0]);
-        let (program, arguments) = command.split_first().unwrap();
-        let started = Process::start(Path::new(program), arguments, self.path(), &self.environment);
-        let process = started.unwrap();
+        let process = self.spawn_drain(&[]);
         let announced = |text: &str| text.contains("drain   carries orders").then_some(());
         process.printed(AT_LAST, announced).await.unwrap();
         process
+    }
+
+    /// The same behind a command such as `strace`; it may end before it has announced anything.
+    pub(crate) fn spawn_drain(&self, behind: &[&str]) -> Process {
+        let command = self.clone().role("drain").command(behind);
+        let (program, arguments) = command.split_first().unwrap();
+        let started = Process::start(Path::new(program), arguments, self.path(), &self.environment);
+        started.unwrap()
     }
 
     /// Starts it where it must end by itself, and says how it did.

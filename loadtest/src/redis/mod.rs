@@ -47,6 +47,9 @@ impl Redis {
     async fn start_at(listens: SocketAddr, options: &Options) -> anyhow::Result<Self> {
         let directory = TempDir::with_prefix("forebay-redis-")?;
         std::fs::write(directory.path().join("redis.conf"), options.settings(listens))?;
+        if let Some(users) = options.acl() {
+            std::fs::write(directory.path().join(options::ACL_FILE), users)?;
+        }
         let process = run(directory.path())?;
         let redis = Self { process, listens, directory };
         redis.ready().await?;

@@ -24,6 +24,8 @@ pub struct Options {
     /// `user …` lines, as settings that the server includes: comments may stand between them. Who names no user
     /// may do everything, unless they say otherwise.
     pub users: Option<String>,
+    /// The same as lines of a file that `aclfile` names, which takes no comments.
+    pub acl_file: Option<String>,
     /// The primary that it copies.
     pub replica_of: Option<SocketAddr>,
     /// Further lines of its settings file; of two lines about one thing the later counts.
@@ -33,6 +35,14 @@ pub struct Options {
 /// The user by whom the launcher asks, whatever others may do.
 pub(super) const OPERATOR: &str = "operator";
 pub(super) const PASSWORD: &str = "of-the-test";
+
+/// What `aclfile` names, beside the settings.
+pub(super) const ACL_FILE: &str = "users.acl";
+
+/// The line that makes the operator.
+fn operator() -> String {
+    format!("user {OPERATOR} on >{PASSWORD} ~* &* +@all\n")
+}
 
 impl Options {
     /// The same with another log.
@@ -55,6 +65,11 @@ impl Options {
         self
     }
 
+    /// The text of the file that `aclfile` names, if one is.
+    pub(super) fn acl(&self) -> Option<String> {
+        self.acl_file.as_ref().map(|users| format!("{}{}\n", operator(), users.trim_end()))
+    }
+
     /// The text of `redis.conf`, for a server whose working directory is its own.
     pub(super) fn settings(&self, listens: SocketAddr) -> String {
         let appends = match self.aof {
@@ -62,9 +77,14 @@ impl Options {
             Aof::EverySecond => "appendonly yes\nappendfsync everysec",
             Aof::Always => "appendonly yes\nappendfsync always",
         };
+        // Users are in one place or in the other.
+        let operator = match self.acl_file {
+            Some(_) => format!("aclfile {ACL_FILE}\n"),
+            None => operator(),
+        };
         let mut text = format!(
             "bind {}\nport {}\nsave \"\"\n{appends}\nmaxmemory-policy noeviction\n\
-             user {OPERATOR} on >{PASSWORD} ~* &* +@all\nenable-debug-command local\n\
+             {operator}enable-debug-command local\n\
              repl-diskless-sync-delay 0\nlogfile \"\"\ndaemonize no\n",
             listens.ip(),
             listens.port(),

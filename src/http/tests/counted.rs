@@ -24,6 +24,8 @@ pub(super) struct Counted {
     asked: AtomicUsize,
     gap: AtomicBool,
     broken: AtomicBool,
+    /// A client waits for news.
+    awaited: AtomicBool,
     /// Reserve calls get past it one permit each; it is open unless a test shut it.
     gate: Semaphore,
     /// Orders before the gate.
@@ -37,6 +39,7 @@ impl Counted {
             asked: AtomicUsize::new(0),
             gap: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             gate: Semaphore::new(GATE),
             reserving: watch::Sender::new(0),
         })
@@ -62,6 +65,11 @@ impl Counted {
     /// Calls so far.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was told that a client waits for news.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::SeqCst)
     }
 
     /// The next read of the tail finds that it is gone.
@@ -148,6 +156,10 @@ impl Ledger for Counted {
 
     fn news(&self, after: TailId) -> BoxFuture<'_, ()> {
         self.book.news(after)
+    }
+
+    fn awaited(&self, clients: bool) {
+        self.awaited.store(clients, Ordering::SeqCst);
     }
 
     fn durability(&self) -> &'static str {

@@ -20,7 +20,7 @@ use crate::http::{Gateway, GatewayParts};
 use crate::identity::{Identity, Means};
 use crate::ledger::suite::{Engine as _, Volatile};
 use crate::ledger::{
-    Change, Claim, ClaimedOrder, DrainPatch, Fate, LeaseId, Ledger as _, Settle, SharedLedger,
+    Change, Claim, ClaimedOrder, DrainPatch, Fate, LeaseId, Ledger as _, Metered, Settle,
 };
 use crate::order::{KEY_BYTES, Keyring, TicketKey};
 use crate::sale::{ItemTerms, Rate, SaleNo, Terms};
@@ -81,7 +81,9 @@ impl Rig {
         let keyring = Keyring::default();
         keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
         let bound = QueueBound { max_wait: HOUR, capacity: 10_000, memory: 1 << 30 };
-        let (shared, time): (SharedLedger, Arc<dyn Clock>) = (ledger.clone(), clock.clone());
+        let time: Arc<dyn Clock> = clock.clone();
+        // As a process has it.
+        let shared = Metered::over(ledger.clone(), "book", Arc::clone(&time));
         let (watch, mut follower) =
             Watch::new(Arc::clone(&shared), keyring.clone(), Arc::clone(&time), bound);
         if loaded {
@@ -214,9 +216,10 @@ impl Rig {
         self.follow().await;
     }
 
-    /// Until so many wait: on streams or for held answers.
+    /// Until so many wait: on streams or for held answers. The ledger knows whether there is one.
     pub(super) async fn waiting(&self, count: usize) {
         self.until(|rig| rig.gateway.parts.watch.seated() == count).await;
+        assert_eq!(self.ledger.is_awaited(), count > 0);
     }
 
     /// Until so many streams are open.

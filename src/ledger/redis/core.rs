@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 
 use super::config::Config;
 use super::docs::Fields;
-use super::follow::Rounds;
 use super::lane::Lane;
 use super::link::{Link, Means};
 use super::names::{Names, number, number_of};
@@ -19,6 +18,7 @@ use super::record::{Known, Unread};
 use super::recover::Holds;
 use super::remembered::Remembered;
 use super::reply::{self, strange};
+use super::rounds::Rounds;
 use super::server::Trouble;
 use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::ring::Ring;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::client::client;
+use super::client::{BadClient, client};
 use super::config::Config;
-use super::library;
 use super::server::{self, Trouble};
+use super::{library, rights};
 use crate::clock::Timestamp;
 
 /// What was seen of a server. A field is `None` where the server would not say.
@@ -35,8 +35,12 @@ pub struct About {
     pub time: Option<Timestamp>,
     /// The function library of this version is there.
     pub library: bool,
-    /// What this user may not do, in the server's words.
+    /// What this user may not ask, which leaves something unknown here; in the server's words.
     pub denied: Vec<String>,
+    /// What this user may not do, and every gateway must.
+    pub lacks: Vec<String>,
+    /// This user may load a library.
+    pub loads: bool,
 }
 
 impl About {
@@ -56,20 +60,38 @@ impl About {
     }
 }
 
+/// Why nothing was seen of a server; nothing of it is secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unseen {
+    /// The settings, or the files that they name, cannot be used.
+    #[error(transparent)]
+    Settings(#[from] BadClient),
+    /// It does not let this user in, or tells him nothing.
+    #[error("{0}")]
+    Stranger(String),
+    /// It cannot be reached, or does not speak as Redis does.
+    #[error("{0}")]
+    Away(String),
+}
+
+impl From<redis::RedisError> for Unseen {
+    fn from(error: redis::RedisError) -> Self {
+        let knows_nobody = error.kind() == redis::ErrorKind::AuthenticationFailed
+            || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"));
+        if knows_nobody { Self::Stranger(error.to_string()) } else { Self::Away(error.to_string()) }
+    }
+}
+
 /// Asks a server; blocks for at most `patience` at each step.
 ///
 /// # Errors
-/// What was seen, such as a wrong password; nothing of it is secret.
-pub fn examine(config: &Config, patience: Duration) -> Result<About, String> {
-    let client = client(config).map_err(|error| error.to_string())?;
-    let connection =
-        client.get_connection_with_timeout(patience).map_err(|error| error.to_string())?;
-    let patient = connection
-        .set_read_timeout(Some(patience))
-        .and_then(|()| connection.set_write_timeout(Some(patience)));
-    patient.map_err(|error| error.to_string())?;
+/// When nothing can be learnt of it.
+pub fn examine(config: &Config, patience: Duration) -> Result<About, Unseen> {
+    let connection = client(config)?.get_connection_with_timeout(patience)?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.set_write_timeout(Some(patience))?;
     let mut asking = Asking { connection, denied: Vec::new() };
-    let info: String = asking.must(&["INFO"])?;
+    let info: String = asking.ask(&["INFO"])?;
     let said = server::fields(&info);
     let of = |field: &str| said.get(field).copied().unwrap_or_default();
     let mut about = About {
@@ -90,6 +112,12 @@ pub fn examine(config: &Config, patience: Duration) -> Result<About, String> {
     let name = library::SHIPPED.name.as_str();
     let listed: Option<redis::Value> = asking.may(&["FUNCTION", "LIST", "LIBRARYNAME", name]);
     about.library = matches!(listed, Some(redis::Value::Array(found)) if !found.is_empty());
+    about.loads = asking.is_allowed(&rights::LOADS.map(str::to_owned))?;
+    for words in rights::needed(config) {
+        if !asking.is_allowed(&words)? {
+            about.lacks.push(words.join(" "));
+        }
+    }
     about.denied = asking.denied;
     Ok(about)
 }
@@ -101,17 +129,29 @@ struct Asking {
 }
 
 impl Asking {
-    fn must<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> Result<T, String> {
+    fn ask<T: redis::FromRedisValue>(
+        &mut self,
+        words: &[impl AsRef<str>],
+    ) -> redis::RedisResult<T> {
         let mut command = redis::Cmd::new();
         words.iter().for_each(|word| {
-            command.arg(*word);
+            command.arg(word.as_ref());
         });
-        command.query(&mut self.connection).map_err(|error| error.to_string())
+        command.query(&mut self.connection)
+    }
+
+    /// Whether the server would do this for this user, whatever it says of it else.
+    fn is_allowed(&mut self, words: &[String]) -> redis::RedisResult<bool> {
+        match self.ask::<redis::Value>(words) {
+            Err(error) if error.is_io_error() => Err(error),
+            Err(error) => Ok(error.code() != Some("NOPERM")),
+            Ok(_) => Ok(true),
+        }
     }
 
     /// A refusal is kept and told.
     fn may<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> Option<T> {
-        match self.must(words) {
+        match self.ask(words) {
             Ok(value) => Some(value),
             Err(why) => {
                 self.denied.push(format!("{}: {why}", words.join(" ")));

@@ -3,13 +3,10 @@
 //!
 //! Invariants: an entry of a sale is in the ring once and in the sale's order. Where that cannot be kept (entries are
 //! gone, another epoch), the ring breaks off and every reader takes a snapshot. A read of the ring counts as a read
-//! of the tail at an instant only when a round that began after that instant has ended ([`Rounds`]).
+//! of the tail at an instant only when a round that began after that instant has ended ([`super::rounds::Rounds`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::core::Core;
 use super::entry::{self, Entry, Id, Told};
@@ -20,62 +17,8 @@ use super::snapshot;
 use crate::ledger::{Fault, FaultKind, Snapshot, TailEvent};
 use crate::sale::SaleNo;
 
-/// Between two rounds while there is news or somebody waits for one.
-const PAUSE: Duration = Duration::from_millis(25);
-/// Between two rounds otherwise.
-const IDLE: Duration = Duration::from_millis(100);
 /// Entries of one sale in one round.
 const ENTRIES: usize = 500;
-
-/// A reader who wants all that a gateway remembers.
-pub(super) type Wanted = oneshot::Sender<Result<Snapshot, Fault>>;
-
-/// Which rounds have begun and ended; a reader waits for one that begins after he asked.
-#[derive(Debug)]
-pub(super) struct Rounds {
-    /// The last round that began, and the last one that ended well.
-    count: watch::Sender<(u64, u64)>,
-    asked: Notify,
-    wanted: mpsc::UnboundedSender<Wanted>,
-    /// Taken by the follower.
-    wants: std::sync::Mutex<Option<mpsc::UnboundedReceiver<Wanted>>>,
-}
-
-impl Default for Rounds {
-    fn default() -> Self {
-        let (wanted, wants) = mpsc::unbounded_channel();
-        let (count, _) = watch::channel((0, 0));
-        Self { count, asked: Notify::new(), wanted, wants: std::sync::Mutex::new(Some(wants)) }
-    }
-}
-
-impl Rounds {
-    /// Resolves when a round has ended that began after this call; a fault when none does within `wait`.
-    pub(super) async fn one(&self, wait: Duration) -> Result<(), Fault> {
-        let mut count = self.count.subscribe();
-        let next = count.borrow().0 + 1;
-        self.asked.notify_one();
-        let ended = count.wait_for(|(_, ended)| *ended >= next);
-        match tokio::time::timeout(wait, ended).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Fault::unavailable("the tail in Redis cannot be read")),
-        }
-    }
-
-    /// There is news that was made here.
-    pub(super) fn nudge(&self) {
-        self.asked.notify_one();
-    }
-
-    /// All that a gateway remembers, exactly as of the ring's newest entry.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, Fault> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || Fault::unavailable("the ledger is closed");
-        self.wanted.send(reply).map_err(|_| gone())?;
-        self.asked.notify_one();
-        answer.await.map_err(|_| gone())?
-    }
-}
 
 /// Where the follower is in each tail.
 #[derive(Debug, Default)]
@@ -114,8 +57,7 @@ struct Follower {
 
 /// Follows until the runtime ends.
 pub(super) async fn follow(core: Arc<Core>) {
-    let wants = core.rounds.wants.lock().ok().and_then(|mut wants| wants.take());
-    let Some(mut wants) = wants else { return };
+    let Some(mut wants) = core.rounds.wants() else { return };
     let mut follower = Follower {
         core: Arc::clone(&core),
         places: None,
@@ -124,10 +66,10 @@ pub(super) async fn follow(core: Arc<Core>) {
     };
     loop {
         let began = core.clock.monotonic();
-        core.rounds.count.send_modify(|(begun, _)| *begun += 1);
+        core.rounds.begin();
         let news = follower.round().await;
         if news.is_ok() {
-            core.rounds.count.send_modify(|(begun, ended)| *ended = *begun);
+            core.rounds.end();
         }
         while let Ok(wanted) = wants.try_recv() {
             let snapshot = match &news {
@@ -137,12 +79,8 @@ pub(super) async fn follow(core: Arc<Core>) {
             // Whoever asked may have gone.
             let _ = wanted.send(snapshot);
         }
-        let left =
-            |pause: Duration| pause.saturating_sub(core.clock.monotonic().saturating_sub(began));
-        let pause = left(if matches!(news, Ok(true)) { PAUSE } else { IDLE });
-        if tokio::time::timeout(pause, core.rounds.asked.notified()).await.is_ok() {
-            tokio::time::sleep(left(PAUSE)).await;
-        }
+        let spent = core.clock.monotonic().saturating_sub(began);
+        core.rounds.rest(spent, matches!(news, Ok(true))).await;
     }
 }
 

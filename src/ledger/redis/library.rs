@@ -45,9 +45,9 @@ impl Library {
         Self { name, text }
     }
 
-    /// This library with `from`, which stands in it once, replaced: a seeded bug.
+    /// This library with `from`, which stands in it once, replaced: a seeded bug, or another version.
     #[cfg(test)]
-    pub(super) fn with_bug(&self, from: &str, to: &str) -> Self {
+    pub(super) fn changed(&self, from: &str, to: &str) -> Self {
         assert_eq!(self.text.matches(from).count(), 1, "{from}");
         Self::named(&self.text.replace(&self.name, NAME).replace(from, to))
     }

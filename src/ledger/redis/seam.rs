@@ -365,6 +365,10 @@ impl Ledger for Redis {
         Box::pin(recover::answer_for(self.core(), sale, orders, all))
     }
 
+    fn awaited(&self, clients: bool) {
+        self.core().rounds.set_awaited(clients);
+    }
+
     fn durability(&self) -> &'static str {
         self.core().config.durability.name()
     }

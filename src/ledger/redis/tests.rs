@@ -5,3 +5,4 @@ mod process;
 mod rebuild;
 mod recover;
 mod server;
+mod versions;

@@ -10,6 +10,7 @@ use crate::ledger::redis::About;
 use crate::ledger::redis::Address;
 use crate::ledger::redis::Config;
 use crate::ledger::redis::Durability;
+use crate::ledger::redis::Unseen;
 use crate::units::counted;
 
 /// How long Redis may take to answer at each step.
@@ -36,7 +37,15 @@ pub(super) fn server(config: &Config, now: Timestamp) -> Vec<Examined> {
         }
         Err(error) => {
             let found = format!("Redis at {place}: {error}");
-            let advice = "see [ledger.redis]: a gateway starts without it and takes no orders until it is there";
+            let advice = match error {
+                Unseen::Settings(_) => "see [ledger.redis]",
+                Unseen::Stranger(_) => {
+                    "see the user in [ledger.redis] url, password_file, and config/redis-acl.conf for his rights"
+                }
+                Unseen::Away(_) => {
+                    "see [ledger.redis] url: a gateway starts without its Redis and takes no orders until it is there"
+                }
+            };
             vec![Examined::fail(NAME, found, advice).because(Cause::Dependency)]
         }
     }
@@ -111,21 +120,27 @@ fn durable(config: &Config, about: &About) -> Vec<Examined> {
 }
 
 fn rights(about: &About) -> Vec<Examined> {
+    const SEE: &str = "see config/redis-acl.conf for the rights that are needed";
     let mut checks = Vec::new();
-    if !about.denied.is_empty() {
-        let found = format!("this user may not: {}", about.denied.join("; "));
-        checks.push(Examined::warn(
-            NAME,
-            found,
-            "see config/redis-acl.conf for the rights that are needed",
-        ));
+    if !about.lacks.is_empty() {
+        let found = format!("this user may not: {}", about.lacks.join("; "));
+        checks.push(fail(found, format!("no gateway can work as this user: {SEE}")));
     }
-    let found = if about.library {
-        "the function library of this version is loaded"
-    } else {
-        "the function library of this version is not loaded yet: the first gateway loads it"
-    };
-    checks.push(Examined::ok(NAME, found));
+    if !about.denied.is_empty() {
+        let found = format!("this user may not ask: {}", about.denied.join("; "));
+        checks.push(Examined::warn(NAME, found, SEE));
+    }
+    checks.push(match (about.library, about.loads) {
+        (true, _) => Examined::ok(NAME, "the function library of this version is loaded"),
+        (false, true) => Examined::ok(
+            NAME,
+            "the function library of this version is not loaded yet: the first gateway loads it",
+        ),
+        (false, false) => fail(
+            "the function library of this version is not loaded, and this user may not load it",
+            "start one gateway of this version as a user who may (+function|load): it loads it for all",
+        ),
+    });
     checks
 }
 
@@ -194,6 +209,22 @@ mod tests {
             level(Durability::Memory, &About { skips_fsync: Some(true), ..good() }),
             Grade::Warn
         );
+    }
+
+    #[test]
+    fn what_a_user_may_not_is_as_bad_as_it_is_needed() {
+        let loaded = About { library: true, ..good() };
+        let loads = About { loads: true, ..good() };
+        let some = || vec!["HGET".to_owned()];
+        for (about, grade) in [
+            (loaded.clone(), Grade::Ok),
+            (loads, Grade::Ok),
+            (good(), Grade::Fail),
+            (About { denied: some(), ..loaded.clone() }, Grade::Warn),
+            (About { lacks: some(), ..loaded }, Grade::Fail),
+        ] {
+            assert_eq!(worst(&rights(&about)), grade, "{about:?}");
+        }
     }
 
     #[test]

@@ -3,10 +3,10 @@
 use forebay_loadtest::proxy::{Fault, Proxy};
 
 use super::super::ledger::nobody;
-use super::super::rig::until;
+use super::super::rig::{AT_LAST, until};
 use super::super::wire::order;
 use super::{
-    Crowded, Stand, is_ready, is_unready, plant_at, refused, taken, ticket, until_refused,
+    Crowded, Gateway, Stand, is_ready, is_unready, plant_at, refused, taken, ticket, until_refused,
 };
 
 #[tokio::test]
@@ -18,13 +18,22 @@ async fn a_server_that_comes_late_is_used_as_soon_as_it_is_there() {
     assert_eq!(gateway.read("/livez").await.status, 200);
     is_unready(&gateway, &proxy.address().to_string()).await;
     refused(&order(gateway.public, "one", "ann", "key").await, "ledger_unavailable", "Redis");
+    // An ordinary start says nothing of its ledger; this one does.
+    said(&gateway, "has to wait for the ledger").await;
     proxy.set_upstream(stand.redis.address());
     is_ready(&gateway).await;
+    said(&gateway, "done, the ledger is there").await;
     gateway.sale("one", 100).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..20).await;
     assert_eq!(crowd.proves(&gateway).await.census.unwrap().placed, 20);
     gateway.stop().await.well();
+}
+
+/// Waits until the log says this.
+async fn said(gateway: &Gateway, words: &str) {
+    let said = |text: &str| text.contains(words).then_some(());
+    gateway.process.printed(AT_LAST, said).await.unwrap();
 }
 
 /// Cut, silent and black: what is under way is in doubt and asked again, what comes meanwhile is refused.

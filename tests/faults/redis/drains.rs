@@ -10,10 +10,10 @@ use super::super::rig::{AT_LAST, pass, seconds, until};
 use super::super::wire::order;
 use super::{Crowded, Gateway, Stand, is_ready, refused_for_now, signal, until_status};
 
-const RATE: f64 = 200.0;
+pub(super) const RATE: f64 = 200.0;
 
 /// A gateway without a drain, and a sale.
-async fn gateway(stand: &Stand) -> Gateway {
+pub(super) async fn gateway(stand: &Stand) -> Gateway {
     let gateway = stand.plant.clone().role("gateway").start().await;
     until_status(&gateway, 200).await;
     gateway.sale("one", 10_000).await;
@@ -21,12 +21,12 @@ async fn gateway(stand: &Stand) -> Gateway {
 }
 
 /// A stand at which drains keep this rate, and attempts last so long that there are always some under way.
-async fn stand() -> Stand {
+pub(super) async fn stand() -> Stand {
     Stand::new().await.set("drain.rate=200/s").set("store.simulated.server.exchange_micros=60000")
 }
 
 /// Waits until so many orders were placed, and some are under a lease.
-async fn at_work(gateway: &Gateway, placed: u64) {
+pub(super) async fn at_work(gateway: &Gateway, placed: u64) {
     until(&format!("{placed} orders are placed, and others on their way"), async || {
         let census = gateway.admin().census("one").await.ok()?;
         (census.placed >= placed && census.placing > 0).then_some(())
@@ -35,7 +35,7 @@ async fn at_work(gateway: &Gateway, placed: u64) {
 }
 
 /// So many orders are placed, no other way than all that ever was seen of them says, and at the drains' rate.
-async fn carried(gateway: &Gateway, crowd: &Crowded, placed: u64) {
+pub(super) async fn carried(gateway: &Gateway, crowd: &Crowded, placed: u64) {
     let evidence = crowd.proves(gateway).await;
     assert_eq!(evidence.census.unwrap().placed, placed);
     keeps_pace(&evidence.tickets.unwrap(), RATE);
@@ -147,7 +147,7 @@ async fn drains_that_join_and_leave_share_one_pace() {
 }
 
 /// It ends in order when it is asked to.
-async fn ended(mut drain: Process) {
+pub(super) async fn ended(mut drain: Process) {
     let status = drain.stop(AT_LAST).await.unwrap();
     let said = drain.text().await;
     assert!(status.success() && !said.contains("panicked"), "{status}\n{said}");

@@ -2,6 +2,7 @@
 //! `docs/failures.md` lists what each test here shows.
 
 mod away;
+mod doctor;
 mod drains;
 mod keys;
 mod level;
@@ -11,7 +12,10 @@ mod password;
 mod rebuild;
 mod refuses;
 mod restart;
+mod rights;
 mod slow;
+mod waits;
+mod workers;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
