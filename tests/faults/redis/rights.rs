@@ -104,12 +104,12 @@ async fn the_shipped_user_is_denied_nothing_from_a_sale_s_making_to_its_purge() 
     let plant = plant(&redis);
     let gateway = plant.start().await;
     is_ready(&gateway).await;
-    let mut drain = plant.start_drain().await;
     gateway.sale("one", 100).await;
     gateway.sale("two", 100).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..60).await;
     worked_by_hand(&gateway).await;
+    let mut drain = plant.start_drain().await;
     dies_and_recovers(&mut redis, &gateway).await;
     crowd.order(&gateway, 60..120).await;
     let census = crowd.proves(&gateway).await.census.unwrap();
