@@ -137,7 +137,8 @@ async fn take_part(core: &Arc<Core>, hold: Hold) -> Result<(), Fault> {
         sale_no = sale_no.0,
         epoch,
         from = missing.sequence,
-        "Redis was restarted or replaced: a new epoch begins, and what this process remembers from there on is brought back"
+        "a new epoch of the sale begins: Redis was restarted or replaced, or the sale is made anew. What this process \
+         remembers from there on is brought back"
     );
     bring_back(core, hold).await?;
     core.holds.is_new(sale_no, epoch);
