@@ -249,9 +249,9 @@ impl Caller {
             }
             Reserved::UnknownSale => Err(Problem::UnknownSale),
             Reserved::Recovering => {
-                let hold =
-                    Fault::unavailable("a new epoch began: orders that were accepted come first");
-                Err(self.gateway.ledger_unavailable(&hold))
+                let hold = "a new epoch began: first come orders that were accepted, as processes remember \
+                            them and a drain finds them at the store";
+                Err(self.gateway.ledger_unavailable(&Fault::unavailable(hold)))
             }
         }
     }

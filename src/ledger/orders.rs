@@ -78,7 +78,8 @@ pub enum Reserved {
     BacklogFull,
     /// The ledger has no such sale, or not this item: what the gateway remembers is old.
     UnknownSale,
-    /// A new epoch began, and the sale waits for orders that gateways remember: nothing was taken, ask again.
+    /// A new epoch began, and the sale waits for orders that gateways remember or the store has: nothing was taken,
+    /// ask again.
     Recovering,
 }
 

@@ -45,8 +45,9 @@ local function claim(keys, args)
   local until_, granted = s.at + tonumber(args[3]), tonumber(args[4])
   s.answers = tonumber(args[6])
   if m.purged ~= '' then return { 0, until_, 0, 0, 0, {}, 0 } end
-  -- Nothing is claimed before what gateways remember is there: a cancelled order may be among it.
-  if m.rec == '1' then return { 0, until_, 0, math.max(m.hold, s.at + 1), m.nm, {}, 0 } end
+  -- Nothing is claimed before what gateways remember is there: a cancelled order may be among it. A hold that waits for
+  -- the store has no end that is known: it is looked at again.
+  if m.rec == '1' then return { 0, until_, 0, math.max(m.hold, s.at + HOLD_LOOK), m.nm, {}, 0 } end
   end_leases(s)
   local back = call('ZRANGEBYSCORE', base .. 'due', 0, s.at, 'LIMIT', 0, max)
   local head = m.cur

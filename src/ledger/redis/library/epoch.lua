@@ -137,7 +137,7 @@ local function end_hold(keys, args)
   local m, base = s.m, s.base
   if m.rec ~= '1' then return -1 end
   if s.at < m.hold then return m.hold - s.at end
-  if s.at < m.ask then return 100000 end
+  if s.at < m.ask then return HOLD_LOOK end
   local brought, queued, gone = call('ZRANGEBYLEX', base .. 'rz', '-', '+', 'LIMIT', 0, 200), {}, {}
   local steps = 0
   for _, place in ipairs(brought) do

@@ -24,6 +24,6 @@ local FORMAT = '1'
 -- Lease ends stand below zero in `due`, next tries above: one sorted set, two ranges.
 local LEASED = 4503599627370496
 -- A hold of a sale that was rebuilt waits for the store's answer however long it takes, another one for so many holds.
-local FOREVER, ASK_HOLDS = 9007199254740991, 15
+local FOREVER, ASK_HOLDS, HOLD_LOOK = 9007199254740991, 15, 100000
 local EXPIRED_MAX, POISON, NOTES_MAX, REASON_MAX, INLINE_MAX, BUCKET = 1000, 20, 32, 200, 64, 32
 local QUEUED, PLACING, PLACED, REFUSED, CANCELLED, DEAD, LOST = 0, 1, 2, 4, 5, 7, 8

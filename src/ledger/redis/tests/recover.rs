@@ -180,6 +180,15 @@ fn a_store_that_does_not_answer_holds_a_sale_for_a_while_only() {
     one.on_hold(&server, 1);
     clock.advance(HOLD * 14);
     assert!(!one.hold_is_over(), "it may answer yet");
+    let (now, lease) = (one.census().as_of, Duration::from_secs(10));
+    let claim = Claim { sale_no: SALE, max: 10, lease, granted_at: now, stock_seen: 0 };
+    let claimed = one.runtime.block_on(one.ledger.claim(claim)).unwrap();
+    assert!(claimed.orders.is_empty(), "{claimed:?}");
+    let again = claimed.next_due.unwrap();
+    assert!(
+        again >= now.plus(Duration::from_millis(100)),
+        "nobody asks without a pause: {again:?}"
+    );
     clock.advance(HOLD);
     assert_eq!(one.bought("bob").place, Place { epoch: 2, sequence: 1 });
     assert_eq!(one.state(kept.place), Some(State::Queued));
