@@ -139,7 +139,7 @@ async fn a_batch_of_which_half_was_written_is_placed_again_whole() {
         deaths += 1;
         half += u32::from(is_half_written(&stand.plant.store()));
     }
-    assert!(deaths >= 5 && half >= 2, "{deaths} deaths, {half} in the middle of a batch");
+    assert!(deaths >= 10 && half >= 5, "{deaths} deaths, {half} in the middle of a batch");
     let other = stand.plant.start_drain().await;
     let census = crowd.proves(&gateway).await.census.unwrap();
     assert_eq!((census.placed, census.dead), (ORDERS, 0), "{census:?}");
