@@ -79,9 +79,7 @@ impl OfEngines {
         let found = lent.store.void(vec![attempt]).await.into_iter().next();
         found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
     }
-}
 
-impl OfEngines {
     async fn make_anew(&self, sale: SaleName) -> Result<Changed, OperationFault> {
         let rows = self.store.lend().await?.store.stock_rows().await;
         let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;

@@ -50,9 +50,9 @@ pub(super) struct Core {
     pub(super) remembered: Arc<Remembered>,
     pub(super) rounds: Rounds,
     pub(super) holds: Holds,
-    /// A tail broke off: an epoch may have begun that this process has no part in. Told by the follower, heard by the
-    /// keeper.
-    pub(super) broke_off: Notify,
+    /// The tails were found anew: an epoch may have begun that this process has no part in. Told by the follower, heard
+    /// by the keeper.
+    pub(super) tails_found: Notify,
     /// The newest epoch of the deployment that this process saw.
     epoch: AtomicU64,
     /// How many answers the store ever gave, as far as this process knows.
@@ -90,7 +90,7 @@ impl Core {
             remembered: Arc::new(Remembered::new(remember)),
             rounds: Rounds::default(),
             holds: Holds::default(),
-            broke_off: Notify::new(),
+            tails_found: Notify::new(),
             epoch: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             trouble: RwLock::new(Some(trouble.to_string().into())),

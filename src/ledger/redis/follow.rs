@@ -98,6 +98,8 @@ impl Follower {
             self.places = Some(find(&self.core, &mut self.silent).await?);
             self.run_id.clone_from(&live.server.run_id);
             self.core.ring.break_off();
+            // Only now: what began before this is in no page that will be read.
+            self.core.tails_found.notify_one();
             return Ok(true);
         }
         let read = self.read(&live).await;
@@ -109,10 +111,7 @@ impl Follower {
         read.map_err(|failed| {
             self.places = None;
             match failed {
-                Break::Off => {
-                    self.core.broke_off.notify_one();
-                    Fault::unavailable("the tail in Redis broke off: ask again")
-                }
+                Break::Off => Fault::unavailable("the tail in Redis broke off: ask again"),
                 Break::Fault(fault) => fault,
             }
         })

@@ -38,7 +38,7 @@ pub(super) async fn keep(core: Arc<Core>) {
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, &live)) {
             tokio::select! {
                 () = core.calls.changed(&live) => {}
-                () = core.broke_off.notified() => join(&core).await,
+                () = core.tails_found.notified() => join(&core).await,
                 () = tokio::time::sleep(LOOK_EVERY) => look(&core, &live).await,
             }
             continue;
@@ -73,13 +73,30 @@ async fn look(core: &Core, live: &Live) {
     }
 }
 
-/// Takes part in epochs that other processes have begun.
+/// Takes part in epochs that other processes have begun; is called again after a pause when it could not.
 async fn join(core: &Arc<Core>) {
-    let sales = sales(core).await.unwrap_or_default();
-    for (name, sale_no) in sales {
-        if let Err(fault) = recover::join(core, sale_no).await {
-            tracing::debug!(sale = name, reason = %fault, "the epoch of the sale is not known");
+    if let Err(fault) = join_all(core).await {
+        tracing::debug!(reason = %fault, "an epoch may have begun that is not known here");
+        tokio::time::sleep(PAUSE).await;
+        core.tails_found.notify_one();
+    }
+}
+
+async fn join_all(core: &Arc<Core>) -> Result<(), Fault> {
+    for (name, sale_no) in sales(core).await? {
+        unless_halted(&name, recover::join(core, sale_no).await)?;
+    }
+    Ok(())
+}
+
+/// A sale that is halted is no reason to wait: each of its calls says why.
+fn unless_halted(name: &str, adopted: Result<(), Fault>) -> Result<(), Fault> {
+    match adopted {
+        Err(fault) if fault.kind == FaultKind::Corrupt => {
+            tracing::error!(sale = name, reason = %fault, "the sale cannot be read");
+            Ok(())
         }
+        adopted => adopted,
     }
 }
 
@@ -101,13 +118,7 @@ async fn prepare(core: &Arc<Core>) -> Result<(), Fault> {
     keys(core).await?;
     change::configure(core).await?;
     for (name, sale_no) in sales {
-        match recover::adopt(core, sale_no).await {
-            // It is halted: each of its calls says why.
-            Err(fault) if fault.kind == FaultKind::Corrupt => {
-                tracing::error!(sale = name, reason = %fault, "the sale cannot be read");
-            }
-            adopted => adopted?,
-        }
+        unless_halted(&name, recover::adopt(core, sale_no).await)?;
     }
     Ok(())
 }

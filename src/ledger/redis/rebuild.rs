@@ -23,8 +23,7 @@ pub(super) async fn make(
         let taken = "another sale has the name or the number now: purge it, or give the units to a new sale";
         return Ok(change::conflict("name_taken", taken));
     }
-    let refused = begin_anew(core, &doc, store).await?;
-    if let Some(refused) = refused {
+    if let Some(refused) = begin_anew(core, &doc, store).await? {
         return Ok(refused);
     }
     tracing::warn!(sale = %name, sale_no = doc.sale_no.0, "the sale begins anew by an operator's word");
@@ -57,10 +56,14 @@ async fn begin_anew(
     let stated = Terms { items: Vec::new(), ..doc.terms.clone() };
     let terms = serde_json::to_string(&stated).map_err(|_| strange("terms cannot be written"))?;
     let answer = core.call("rebuild", doc.sale_no, |command| {
-        command.arg(number(doc.sale_no)).arg(doc.name.as_str()).arg(doc.key_id).arg(doc.made_at.0);
+        command.arg(number(doc.sale_no)).arg(doc.name.as_str()).arg(doc.key_id);
         command.arg(&terms).arg(text(stated.opens_at.map(|at| at.0)));
         command.arg(text(stated.closes_at.map(|at| at.0))).arg(text(stated.limit_per_buyer));
-        command.arg(text(doc.limit_loosest)).arg(u8::from(doc.paused)).arg(u8::from(doc.closed));
+        command
+            .arg(doc.made_at.0)
+            .arg(text(doc.limit_loosest))
+            .arg(u8::from(doc.paused))
+            .arg(u8::from(doc.closed));
         command
             .arg(doc.census.epoch.max(core.epoch_of(doc.sale_no)))
             .arg(doc.census.revision)

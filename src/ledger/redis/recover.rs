@@ -14,7 +14,7 @@ use super::core::Core;
 use super::record::{self, Known};
 use super::reply::{self, strange};
 use crate::clock::micros;
-use crate::ledger::{Fault, Missing, Stored, StoredEnd};
+use crate::ledger::{Fault, FaultKind, Missing, Stored, StoredEnd};
 use crate::order::{ItemLine, Place, State};
 use crate::sale::SaleNo;
 
@@ -65,6 +65,11 @@ impl Holds {
         });
     }
 
+    /// The others come first.
+    fn postpone(&self, sale_no: SaleNo) {
+        self.missing.send_modify(|all| all.sort_by_key(|other| other.sale_no == sale_no));
+    }
+
     fn answered(&self, sale_no: SaleNo) {
         self.missing.send_modify(|all| all.retain(|other| other.sale_no != sale_no));
     }
@@ -79,10 +84,14 @@ impl Holds {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(sale_no, epoch);
     }
 
-    /// Whether what is remembered was not brought back in this epoch before.
-    fn is_new(&self, sale_no: SaleNo, epoch: u16) -> bool {
-        let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
-        brought.insert(sale_no, epoch) != Some(epoch)
+    /// Whether what is remembered was brought back in this epoch before.
+    fn was_brought(&self, sale_no: SaleNo, epoch: u16) -> bool {
+        let brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+        brought.get(&sale_no) == Some(&epoch)
+    }
+
+    fn brought(&self, sale_no: SaleNo, epoch: u16) {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).insert(sale_no, epoch);
     }
 }
 
@@ -107,7 +116,7 @@ pub(super) async fn adopt(core: &Arc<Core>, sale_no: SaleNo) -> Result<(), Fault
 /// The same where another process may have begun the epoch, as by making the sale anew.
 pub(super) async fn join(core: &Arc<Core>, sale_no: SaleNo) -> Result<(), Fault> {
     match begun(core, sale_no).await? {
-        Some(hold) if core.holds.is_new(sale_no, hold.epoch) => take_part(core, hold).await,
+        Some(hold) if !core.holds.was_brought(sale_no, hold.epoch) => take_part(core, hold).await,
         _ => Ok(()),
     }
 }
@@ -141,9 +150,9 @@ async fn take_part(core: &Arc<Core>, hold: Hold) -> Result<(), Fault> {
          remembers from there on is brought back"
     );
     bring_back(core, hold).await?;
-    core.holds.is_new(sale_no, epoch);
-    if core.config.recover_hold.0.is_zero() {
-        return end(core, sale_no).await;
+    core.holds.brought(sale_no, epoch);
+    if end(core, sale_no).await?.is_none() {
+        return Ok(());
     }
     if let Some(known) = core.known(sale_no, false).await? {
         let (key_id, made_at) = (known.doc.key_id, known.doc.made_at);
@@ -151,13 +160,21 @@ async fn take_part(core: &Arc<Core>, hold: Hold) -> Result<(), Fault> {
     }
     let core = Arc::clone(core);
     tokio::spawn(async move {
-        // A server that is replaced again begins anew, by another task.
-        while let Err(fault) = end(&core, sale_no).await {
-            tracing::warn!(%fault, sale_no = sale_no.0, "the hold of a sale could not be ended yet");
-            tokio::time::sleep(PAUSE).await;
-            if core.trouble().is_some() {
-                return;
-            }
+        loop {
+            let wait = match end(&core, sale_no).await {
+                Ok(None) => return,
+                // The server's clock may be set meanwhile.
+                Ok(Some(wait)) => wait.min(PAUSE),
+                // It is halted: each of its calls says why, and who makes it anew begins another hold.
+                Err(fault) if fault.kind == FaultKind::Corrupt => return,
+                // A server that is replaced again begins anew, by another task.
+                Err(_) if core.trouble().is_some() => return,
+                Err(fault) => {
+                    tracing::warn!(%fault, sale_no = sale_no.0, "the hold of a sale could not be ended yet");
+                    PAUSE
+                }
+            };
+            tokio::time::sleep(wait).await;
         }
     });
     Ok(())
@@ -188,23 +205,41 @@ async fn bring_back(core: &Core, hold: Hold) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Ends the hold when its time has come.
-async fn end(core: &Core, sale_no: SaleNo) -> Result<(), Fault> {
+/// Ends the hold if its time has come; answers how long it has to wait else.
+async fn end(core: &Core, sale_no: SaleNo) -> Result<Option<Duration>, Fault> {
     loop {
         let answer: Value = core.call("end_hold", sale_no, |_| {}).await?;
         match u64::try_from(reply::signed(&answer)?) {
+            Ok(0) => {}
+            Ok(wait) => return Ok(Some(Duration::from_micros(wait))),
             Err(_) => {
                 core.holds.answered(sale_no);
-                return Ok(());
+                return Ok(None);
             }
-            // The server's clock may be set meanwhile.
-            Ok(wait) => tokio::time::sleep(Duration::from_micros(wait).min(PAUSE)).await,
         }
     }
 }
 
-/// Tells the server what the store has of orders that may be missing, a page at a time.
+/// Tells the server what the store has of orders that may be missing. A sale that is halted is not asked for again, and
+/// one for which it failed not before the others: none keeps another one waiting.
 pub(super) async fn answer_for(
+    core: &Core,
+    sale_no: SaleNo,
+    orders: Vec<Stored>,
+    all: bool,
+) -> Result<u64, Fault> {
+    let told = tell_all(core, sale_no, orders, all).await;
+    match &told {
+        Ok(_) if all => core.holds.answered(sale_no),
+        Ok(_) => {}
+        Err(fault) if fault.kind == FaultKind::Corrupt => core.holds.answered(sale_no),
+        Err(_) => core.holds.postpone(sale_no),
+    }
+    told
+}
+
+/// A page at a time.
+async fn tell_all(
     core: &Core,
     sale_no: SaleNo,
     orders: Vec<Stored>,
@@ -219,7 +254,6 @@ pub(super) async fn answer_for(
     }
     if all {
         tell(core, sale_no, &[], true).await?;
-        core.holds.answered(sale_no);
     }
     Ok(decided)
 }

@@ -17,8 +17,8 @@ async fn rebuilt(stand: &Stand, gateway: &Gateway, sale: &str) {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// Orders under way while `destroy` is done to the sale; all of them end well after it was made anew.
-async fn destroyed_and_made_anew(destroy: impl AsyncFn(&Stand)) {
+#[tokio::test]
+async fn a_sale_whose_keys_were_all_deleted_is_made_anew_and_loses_nothing() {
     let stand = Stand::new().await.set("drain.rate=200/s");
     let gateway = stand.open(100_000).await;
     // It has a part in it without being told.
@@ -34,7 +34,7 @@ async fn destroyed_and_made_anew(destroy: impl AsyncFn(&Stand)) {
 
     let sending = crowd.ordering(&gateway, 300..2_000);
     crowd.ended(400).await;
-    destroy(&stand).await;
+    assert_eq!(stand.tell(&["FLUSHALL"]).await, "OK");
     until_refused(&gateway, "not in Redis").await;
     for sale in ["one", "two", "demo"] {
         rebuilt(&stand, &gateway, sale).await;
@@ -49,14 +49,6 @@ async fn destroyed_and_made_anew(destroy: impl AsyncFn(&Stand)) {
     assert_eq!(others.proves(&other).await.census.unwrap().placed, 300);
     other.stop().await.well();
     gateway.stop().await.well();
-}
-
-#[tokio::test]
-async fn a_sale_whose_keys_were_all_deleted_is_made_anew_and_loses_nothing() {
-    destroyed_and_made_anew(async |stand| {
-        assert_eq!(stand.tell(&["FLUSHALL"]).await, "OK");
-    })
-    .await;
 }
 
 #[tokio::test]

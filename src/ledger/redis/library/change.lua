@@ -9,12 +9,24 @@ local function tell_sale(s)
   call('XADD', s.base .. 'ev', fmt('%d-%d', s.m.ep, s.m.evn), 's', text, 'at', s.at)
 end
 
+-- An item of which all units are there.
+local function new_item(key, index, sku, stock)
+  call('HSET', key, 'k' .. index, sku, 'i' .. index, stock, '+' .. index, 0, '-' .. index, 0, 'a' .. index, stock,
+    'h' .. index, 0, 's' .. index, 0, 'g' .. index, 1)
+end
+
+-- A sale without items and orders. `said`: number, name, key id, terms, opens, closes, limit.
+local function new_sale(key, run, at, said)
+  call('HSET', key, 'v', FORMAT, 'run', run, 'ep', 1, 'seq', 0, 'spans', '1:0', 'cur', 0, 'no', said[1], 'name', said[2],
+    'key', said[3], 'made', at, 'touched', at, 'terms', said[4], 'opens', said[5], 'closes', said[6], 'limit', said[7],
+    'loose', said[7], 'paused', '0', 'closed', '0', 'purged', '', 'rec', '', 'rev', 1, 'evn', 0, 'nm', 0)
+end
+
 local function add_items(s, first, args, from)
   local index = first
   for k = from, #args, 2 do
     local sku, stock = args[k], args[k + 1]
-    call('HSET', s.key, 'k' .. index, sku, 'i' .. index, stock, '+' .. index, 0, '-' .. index, 0,
-      'a' .. index, stock, 'h' .. index, 0, 's' .. index, 0, 'g' .. index, 1)
+    new_item(s.key, index, sku, stock)
     call('RPUSH', s.base .. 'mv', fmt('%d 1 %s', index, stock))
     index = index + 1
   end
@@ -34,9 +46,7 @@ local function put_sale(keys, args)
     for _, key in ipairs({ 'b', 'q', 'due', 'a', 'dead', 'x', 'n', 'ev', 'ops', 'mv' }) do
       if call('EXISTS', base .. key) == 1 then return broken(key .. ' is there although the sale is not') end
     end
-    call('HSET', keys[1], 'v', FORMAT, 'run', run, 'ep', 1, 'seq', 0, 'spans', '1:0', 'cur', 0, 'no', args[3],
-      'name', args[4], 'key', args[5], 'made', at, 'touched', at, 'terms', args[6], 'opens', args[7], 'closes', args[8],
-      'limit', args[9], 'loose', args[9], 'paused', '0', 'closed', '0', 'purged', '', 'rec', '', 'rev', 1, 'evn', 0, 'nm', 0)
+    new_sale(keys[1], run, at, { unpack(args, 3, 9) })
     local s = { key = keys[1], base = base, at = at, m = { ep = 1, evn = 0, nm = 0 } }
     add_items(s, 0, args, 10)
     tell_sale(s)

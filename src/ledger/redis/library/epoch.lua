@@ -33,7 +33,18 @@ local function adopt(keys, args)
   return { epoch, held == '1' and 1 or 0, ended, missing }
 end
 
--- Orders of the ended epoch that a gateway remembers. ARGV: fence, then for each: place; accepted at 8, key 8, body 8,
+-- Keeps an order until the hold ends, unless somebody brought it before; answers whether nobody had. A store knows no
+-- keys: what a gateway remembers takes the place of what only the store has.
+local function bring(s, place, record)
+  local known = call('HGET', s.base .. 'r', place)
+  if known and sub(known, 9, 24) ~= NO_KEY then return false end
+  call('HSET', s.base .. 'r', place, record)
+  if known then return false end
+  call('ZADD', s.base .. 'rz', 0, place)
+  return true
+end
+
+-- Orders of ended epochs that a gateway remembers. ARGV: fence, then for each: place; accepted at 8, key 8, body 8,
 -- and the order without its time. Answers how many were new.
 local function bring_back(keys, args)
   local s, bad = begin_whole(keys, args)
@@ -42,10 +53,7 @@ local function bring_back(keys, args)
   if s.m.rec ~= '1' then return 0 end
   for k = 2, #args, 2 do
     local epoch, sequence = unpack_bytes('>I2I6', args[k])
-    if may_be_missing(s.m, epoch, sequence) and call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then
-      call('ZADD', s.base .. 'rz', 0, args[k])
-      new = new + 1
-    end
+    if may_be_missing(s.m, epoch, sequence) and bring(s, args[k], args[k + 1]) then new = new + 1 end
   end
   return new
 end
@@ -62,7 +70,7 @@ local function answer_for(keys, args)
     local epoch, sequence = unpack_bytes('>I2I6', args[k])
     if may_be_missing(s.m, epoch, sequence) then
       call('SADD', s.base .. 'rs', args[k] .. args[k + 2])
-      if call('HSETNX', s.base .. 'r', args[k], args[k + 1]) == 1 then call('ZADD', s.base .. 'rz', 0, args[k]) end
+      bring(s, args[k], args[k + 1])
       decided = decided + 1
     end
   end
@@ -116,21 +124,36 @@ local function begin_span(m)
   end
 end
 
--- Orders that the store has decided already end as it says.
-local function end_as_answered(s, answers)
-  for _, answer in ipairs(answers) do
-    local epoch, sequence, state, attempted = unpack_bytes('>I2I6BI8', answer)
-    local index = index_of(s, epoch, sequence)
+-- An order that came back ends as the store has decided.
+local function end_as_decided(s, place, order, answer)
+  local state, attempted = unpack_bytes('>BI8', answer, 9)
+  local t = { state = QUEUED, version = 1, attempts = 0, attempted = attempted, lease = 0, count = 0, notes = '' }
+  finish(s, place, t, order, state, cut(sub(answer, 18)))
+end
+
+local function end_as_cancelled(s, place, order)
+  finish(s, place, nil, order, CANCELLED, '')
+end
+
+-- Ends orders that came back and of which more is known, a few hundred at a time; what is known of each begins with its
+-- place. Answers false when nothing was left.
+local function end_some(s, key, how)
+  local some = call('SRANDMEMBER', s.base .. key, 200)
+  if #some == 0 then return false end
+  for _, known in ipairs(some) do
+    local place = sub(known, 1, 8)
+    local index = index_of(s, unpack_bytes('>I2I6', place))
     local order = index and index >= s.m.cur and call('LINDEX', s.q, index - s.m.cur)
-    if order and order ~= '' then
-      local t = { state = QUEUED, version = 1, attempts = 0, attempted = attempted, lease = 0, count = 0, notes = '' }
-      finish(s, sub(answer, 1, 8), t, order, state, cut(sub(answer, 18)))
-    end
+    if order and order ~= '' then how(s, place, order, known) end
   end
+  call('SREM', s.base .. key, unpack(some))
+  if s.dirty then flush(s) end
+  return true
 end
 
 -- Ends a hold that is over and for which the store has answered, a few hundred orders at a time: what was brought back
--- goes into the queue at its own place, what is missing between is lost. ARGV: fence. Answers microseconds until it is to be called again, -1 when done.
+-- goes into the queue at its own place, what is missing between is lost. ARGV: fence. Answers microseconds until it is to
+-- be called again, -1 when done.
 local function end_hold(keys, args)
   local s, bad = begin_whole(keys, args)
   if bad then return bad end
@@ -164,24 +187,7 @@ local function end_hold(keys, args)
     flush(s)
     return 0
   end
-  local answers = call('SRANDMEMBER', base .. 'rs', 200)
-  if #answers > 0 then
-    end_as_answered(s, answers)
-    call('SREM', base .. 'rs', unpack(answers))
-    if s.dirty then flush(s) end
-    return 0
-  end
-  local cancelled = call('SRANDMEMBER', base .. 'rc', 200)
-  if #cancelled > 0 then
-    for _, place in ipairs(cancelled) do
-      local index = index_of(s, unpack_bytes('>I2I6', place))
-      local order = index and index >= m.cur and call('LINDEX', s.q, index - m.cur)
-      if order and order ~= '' then finish(s, place, nil, order, CANCELLED, '') end
-    end
-    call('SREM', base .. 'rc', unpack(cancelled))
-    if s.dirty then flush(s) end
-    return 0
-  end
+  if end_some(s, 'rs', end_as_decided) or end_some(s, 'rc', end_as_cancelled) then return 0 end
   m.evn = m.evn + 1
   call('HSET', s.key, 'rec', '', 'evn', m.evn)
   call('XADD', base .. 'ev', fmt('%d-%d', m.ep, m.evn), 'e', fmt('%d:%d', m.ep, accepted(m)))

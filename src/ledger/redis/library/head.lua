@@ -26,4 +26,6 @@ local LEASED = 4503599627370496
 -- A hold of a sale that was rebuilt waits for the store's answer however long it takes, another one for so many holds.
 local FOREVER, ASK_HOLDS, HOLD_LOOK = 9007199254740991, 15, 100000
 local EXPIRED_MAX, POISON, NOTES_MAX, REASON_MAX, INLINE_MAX, BUCKET = 1000, 20, 32, 200, 64, 32
+-- Under which nobody ordered: in place of key and body where only the store knows an order.
+local NO_KEY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 local QUEUED, PLACING, PLACED, REFUSED, CANCELLED, DEAD, LOST = 0, 1, 2, 4, 5, 7, 8

@@ -34,7 +34,7 @@ end
 
 -- A halted sale begins anew with all its units: what is left of it is dropped, and it goes on hold. What gateways
 -- remember and what the store has comes back then, in whichever epoch it was accepted. ARGV: fence; number, name, key id,
--- instant of its making, terms, opens, closes, limit, loosest limit, 1 if paused, 1 if closed, epoch, revision, changes of
+-- terms, opens, closes, limit; instant of its making, loosest limit, 1 if paused, 1 if closed, epoch, revision, changes of
 -- stock, how many of them the store has had; then for each item: sku, initial, added, cut, units that the store had of
 -- it or ''.
 local function rebuild(keys, args)
@@ -57,14 +57,15 @@ local function rebuild(keys, args)
   if call('TYPE', base .. 'ops').ok ~= 'hash' then call('UNLINK', base .. 'ops') end
   local whole_list = call('TYPE', base .. 'mv').ok == 'list' and call('LLEN', base .. 'mv') == tonumber(args[15])
   if not whole_list then number_changes(base, items, tonumber(args[16])) end
-  call('HSET', key, 'v', FORMAT, 'run', '', 'ep', args[13], 'seq', 0, 'spans', '', 'cur', 0, 'no', args[2], 'name', args[3],
-    'key', args[4], 'made', args[5], 'touched', at, 'terms', args[6], 'opens', args[7], 'closes', args[8], 'limit', args[9],
-    'loose', args[10], 'paused', args[11], 'closed', args[12], 'purged', '', 'rev', args[14] + 1, 'evn', 0,
-    'nm', call('LLEN', base .. 'mv'), 'ni', #items, 'rec', '1', 'rep', 1, 'rnext', 1, 'ask', fmt('%.0f', FOREVER))
+  -- No server's epoch is in force: whoever calls next opens one, and the hold with it.
+  new_sale(key, '', at, { unpack(args, 2, 8) })
+  call('HSET', key, 'made', args[9], 'loose', args[10], 'paused', args[11], 'closed', args[12], 'ep', args[13], 'spans', '',
+    'rev', args[14] + 1, 'nm', call('LLEN', base .. 'mv'), 'ni', #items, 'rec', '1', 'rep', 1, 'rnext', 1,
+    'ask', fmt('%.0f', FOREVER))
   for k, item in ipairs(items) do
     local index, units = k - 1, fmt('%.0f', item.initial + item.added - item.less)
-    call('HSET', key, 'k' .. index, item.sku, 'i' .. index, fmt('%.0f', item.initial), '+' .. index, fmt('%.0f', item.added),
-      '-' .. index, fmt('%.0f', item.less), 'a' .. index, units, 'h' .. index, 0, 's' .. index, 0, 'g' .. index, 1)
+    new_item(key, index, item.sku, fmt('%.0f', item.initial))
+    call('HSET', key, '+' .. index, fmt('%.0f', item.added), '-' .. index, fmt('%.0f', item.less), 'a' .. index, units)
   end
   return { 'changed' }
 end

@@ -7,8 +7,9 @@ use tokio::runtime::Runtime;
 
 use super::server::Server;
 use crate::clock::{ManualClock, SystemClock, Timestamp};
+use crate::ledger::redis::library::{self, Library};
 use crate::ledger::redis::link::Means;
-use crate::ledger::redis::{Config, Redis, library, reply};
+use crate::ledger::redis::{Config, Redis, reply};
 use crate::ledger::{
     Bound, Change, Changed, Ledger, OrderDoc, Receipt, Reserve, Reserved, SaleDoc, Stored,
     StoredUnits,
@@ -18,7 +19,7 @@ use crate::sale::{ItemTerms, SaleName, SaleNo, Terms};
 use crate::units::Span;
 
 pub(super) const SALE: SaleNo = SaleNo(7);
-const GUARD: Duration = Duration::from_secs(60);
+pub(super) const GUARD: Duration = Duration::from_secs(60);
 /// In the time of the functions, which the tests give.
 pub(super) const HOLD: Duration = Duration::from_secs(10);
 
@@ -49,32 +50,59 @@ pub(super) fn order(buyer: &str) -> Reserve {
     }
 }
 
+/// Opens the ledger as a process does whose library this is, on a runtime of its own, and reads the tail once.
+pub(super) fn open(
+    server: &Server,
+    config: &Config,
+    library: &'static Library,
+    pretended: Option<(Arc<ManualClock>, u32)>,
+) -> (Runtime, Arc<Redis>) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let means = Means {
+        open: server.opening(),
+        place: "a socket".to_owned(),
+        library,
+        durability: config.durability,
+        replicas: config.replicas,
+        timeout: GUARD,
+        reading: false,
+        pretended,
+    };
+    let keyring = Keyring::default();
+    keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
+    let inside = runtime.enter();
+    let ledger = Redis::with(config, means, &keyring, Arc::new(SystemClock::new()));
+    drop(inside);
+    runtime.block_on(ledger.core().rounds.one(GUARD)).unwrap();
+    (runtime, ledger)
+}
+
+/// A sale of one item that is open, with a limit of one.
+pub(super) fn sale_of(stock: u64) -> Change {
+    let terms = Terms {
+        opens_at: None,
+        closes_at: None,
+        limit_per_buyer: Some(1),
+        payment_window_ms: None,
+        admit_rate: None,
+        drain_rate: None,
+        items: vec![ItemTerms { sku: "phone".parse().unwrap(), stock: Some(stock) }],
+    };
+    Change::PutSale { name: name(), terms, numbers: [SALE; 4], key_id: 1, only_new: false }
+}
+
 impl Process {
     pub(super) fn start(server: &Server, clock: &Arc<ManualClock>) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let config = Config { recover_hold: Span(HOLD), ..Config::default() };
-        let means = Means {
-            open: server.opening(),
-            place: "a socket".to_owned(),
-            library: &library::TIMED,
-            durability: config.durability,
-            replicas: config.replicas,
-            timeout: GUARD,
-            reading: false,
-            pretended: Some((Arc::clone(clock), 0)),
-        };
-        let keyring = Keyring::default();
-        keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
-        let inside = runtime.enter();
-        let ledger = Redis::with(&config, means, &keyring, Arc::new(SystemClock::new()));
-        drop(inside);
-        let process = Self { runtime, ledger };
-        process.round();
-        process
+        Self::holding(server, clock, HOLD)
+    }
+
+    /// With another hold.
+    pub(super) fn holding(server: &Server, clock: &Arc<ManualClock>, hold: Duration) -> Self {
+        let config = Config { recover_hold: Span(hold), ..Config::default() };
+        let pretended = Some((Arc::clone(clock), 0));
+        let (runtime, ledger) = open(server, &config, &library::TIMED, pretended);
+        Self { runtime, ledger }
     }
 
     /// The tail was read again, on a server that is in use.
@@ -129,18 +157,7 @@ impl Process {
     }
 
     pub(super) fn put_sale(&self, stock: u64) {
-        let terms = Terms {
-            opens_at: None,
-            closes_at: None,
-            limit_per_buyer: Some(1),
-            payment_window_ms: None,
-            admit_rate: None,
-            drain_rate: None,
-            items: vec![ItemTerms { sku: "phone".parse().unwrap(), stock: Some(stock) }],
-        };
-        let change =
-            Change::PutSale { name: name(), terms, numbers: [SALE; 4], key_id: 1, only_new: false };
-        self.runtime.block_on(self.ledger.change(change)).unwrap();
+        self.runtime.block_on(self.ledger.change(sale_of(stock))).unwrap();
     }
 
     pub(super) fn buy(&self, buyer: &str) -> Reserved {

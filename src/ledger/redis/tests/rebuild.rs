@@ -35,11 +35,15 @@ fn add(one: &Process, delta: i64, operation: &str) {
     assert!(matches!(changed, Changed::Sale(_)), "{changed:?}");
 }
 
-/// Six orders in two epochs, of which three are at the store.
-fn lived(server: &mut Server, one: &Process, clock: &crate::clock::ManualClock) -> [Receipt; 6] {
+/// Six orders in two epochs, of which three are at the store; one was taken by another process.
+fn lived(
+    server: &mut Server,
+    (one, other): (&Process, &Process),
+    clock: &crate::clock::ManualClock,
+) -> [Receipt; 6] {
     one.put_sale(6);
     add(one, 2, "two-more");
-    let first = ["ann", "bob", "cy"].map(|buyer| one.bought(buyer));
+    let first = [(one, "ann"), (one, "bob"), (other, "cy")].map(|(at, buyer)| at.bought(buyer));
     server.restart();
     one.recovered(server, clock, (0, None));
     let later = ["dan", "eve", "fay"].map(|buyer| one.bought(buyer));
@@ -112,8 +116,8 @@ fn at_the_store(receipts: &[Receipt; 6]) -> Vec<Stored> {
 fn a_sale_without_its_queue_is_made_anew() {
     let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let clock = clock();
-    let one = Process::start(&server, &clock);
-    let receipts = lived(&mut server, &one, &clock);
+    let (one, other) = (Process::start(&server, &clock), Process::start(&server, &clock));
+    let receipts = lived(&mut server, (&one, &other), &clock);
     let changed = one.rebuild(units(8, 2));
     assert!(matches!(changed, Changed::Conflict { code: "not_halted", .. }), "{changed:?}");
 
@@ -127,6 +131,10 @@ fn a_sale_without_its_queue_is_made_anew() {
     let changed = one.rebuild(units(8, 2));
     let Changed::Sale(doc) = changed else { panic!("{changed:?}") };
     assert_eq!((doc.census.epoch, doc.census.accepted), (3, 0), "it goes on hold first");
+    // The other process takes part in it without having been told.
+    while server.ask::<u64>(&["HLEN", "{forebay:00000007}:r"]) < 6 {
+        let _ = other.runtime.block_on(other.ledger.core().rounds.one(HOLD / 200));
+    }
     clock.advance(HOLD * 100);
     assert!(!one.hold_is_over(), "it waits for the store however long it takes");
     assert_eq!(one.store_has(at_the_store(&receipts)), 3);
@@ -139,7 +147,7 @@ fn a_sale_of_which_nothing_is_left_is_made_anew_by_who_knew_it() {
     let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let clock = clock();
     let (one, other) = (Process::start(&server, &clock), Process::start(&server, &clock));
-    let receipts = lived(&mut server, &one, &clock);
+    let receipts = lived(&mut server, (&one, &other), &clock);
     other.round();
     server.ask::<()>(&["FLUSHALL"]);
     server.restart();
@@ -148,16 +156,34 @@ fn a_sale_of_which_nothing_is_left_is_made_anew_by_who_knew_it() {
     }
     let changed = one.rebuild(units(8, 2));
     assert!(matches!(changed, Changed::Sale(_)), "{changed:?}");
+    while server.ask::<u64>(&["HLEN", "{forebay:00000007}:r"]) < 6 {
+        let _ = other.runtime.block_on(other.ledger.core().rounds.one(HOLD / 200));
+    }
     assert_eq!(one.store_has(at_the_store(&receipts)), 3);
     clock.advance(HOLD);
     is_as_before(&one, &receipts);
     one.conserved();
-    // The other process takes part in it without having been told.
     assert_eq!(
         other.buy("bob"),
         Reserved::Replay(Receipt { state: State::Placing, ..receipts[1] })
     );
     assert_eq!(server.ask::<u64>(&["EXISTS", M]), 1);
+}
+
+#[test]
+fn a_sale_is_made_anew_too_where_no_recovery_takes_any_time() {
+    let server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::holding(&server, &clock, Duration::ZERO);
+    one.put_sale(6);
+    let bought = one.bought("ann");
+    server.ask::<u64>(&["DEL", "{forebay:00000007}:q"]);
+    assert!(matches!(one.rebuild(units(6, 1)), Changed::Sale(_)));
+    assert!(!one.hold_is_over(), "the store is asked all the same");
+    assert_eq!(one.store_has(vec![stored(&bought, "ann")]), 1);
+    assert_eq!(one.bought("bob").place.epoch, 2);
+    assert_eq!(one.buy("ann"), Reserved::Replay(Receipt { state: State::Placed, ..bought }));
+    one.conserved();
 }
 
 #[test]

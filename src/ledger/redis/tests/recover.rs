@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::process::{HOLD, Process, SALE, clock, order};
 use super::server::Server;
 use crate::clock::Timestamp;
+use crate::ledger::redis::record::place_bytes;
 use crate::ledger::{
-    Cancel, Cancelled, Claim, Ledger, Missing, Receipt, Reserved, Stored, StoredEnd,
+    Cancel, Cancelled, Claim, FaultKind, Ledger, Missing, Receipt, Reserved, Stored, StoredEnd,
 };
 use crate::order::{Buyer, Line, Place, State};
 
@@ -166,6 +169,48 @@ fn what_the_store_has_comes_back_as_it_was_decided() {
     assert_eq!(one.buy("dan"), Reserved::Replay(Receipt { state: State::Placed, ..known }));
     assert!(matches!(one.buy("ann"), Reserved::LimitReached { .. }), "his units are sold to him");
     one.conserved();
+}
+
+#[test]
+fn who_knows_under_which_key_an_order_came_is_heard_after_the_store_too() {
+    let mut server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(2);
+    server.ask::<()>(&["SAVE"]);
+    let dies = Process::start(&server, &clock);
+    let bought = dies.bought("ann");
+    let remembered = dies.ledger.core().remembered.between(SALE, bought.place, 2).unwrap();
+    dies.runtime.block_on(dies.ledger.close());
+    server.restart();
+    one.on_hold(&server, 0);
+    one.store_has(vec![placed(&bought, "ann", "no-1")]);
+    let [told] = remembered.as_slice() else { panic!("{remembered:?}") };
+    let late = one.ledger.core().call("bring_back", SALE, |command| {
+        command.arg(place_bytes(told.place)).arg(&told.bytes);
+    });
+    one.runtime.block_on(late).unwrap();
+    clock.advance(HOLD);
+    assert_eq!(one.bought("bob").place.epoch, 2);
+    assert_eq!(one.buy("ann"), Reserved::Replay(Receipt { state: State::Placed, ..bought }));
+    one.conserved();
+}
+
+#[test]
+fn a_sale_that_is_halted_on_hold_keeps_no_other_waiting_for_the_store() {
+    let mut server = Server::start(&[]);
+    let clock = clock();
+    let one = Process::start(&server, &clock);
+    one.put_sale(2);
+    server.ask::<()>(&["SAVE"]);
+    one.bought("ann");
+    server.restart();
+    one.on_hold(&server, 1);
+    assert_eq!(one.runtime.block_on(one.ledger.missing()).sale_no, SALE);
+    server.ask::<()>(&["SET", "{forebay:00000007}:b", "somebody else's"]);
+    let told = one.runtime.block_on(one.ledger.answer_for(SALE, Vec::new(), true));
+    assert_eq!(told.unwrap_err().kind, FaultKind::Corrupt);
+    assert_eq!(one.ledger.missing().now_or_never(), None, "nothing is asked of it any more");
 }
 
 #[test]

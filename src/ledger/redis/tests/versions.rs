@@ -10,28 +10,20 @@ use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
 use tokio::task::JoinHandle;
 
+use super::process::{GUARD, SALE, name, open, sale_of};
 use super::server::Server;
-use crate::clock::SystemClock;
 use crate::ledger::redis::library::{Library, SHIPPED};
-use crate::ledger::redis::link::Means;
 use crate::ledger::redis::{Config, Redis};
 use crate::ledger::{
     Bound, Cancel, Cancelled, Change, Changed, Claim, ClaimedOrder, DrainPatch, Fate, LeaseId,
     Ledger, Reserve, Reserved, SaleDoc, Settle, Settled, Tail, TailEvent, TailId,
 };
-use crate::order::{Buyer, ItemLine, ItemLines, KEY_BYTES, Keyring, Place, State, TicketKey};
-use crate::sale::{ItemTerms, Rate, SaleName, SaleNo, Terms};
-
-const SALE: SaleNo = SaleNo(7);
-const GUARD: Duration = Duration::from_secs(60);
+use crate::order::{Buyer, ItemLine, ItemLines, Place, State};
+use crate::sale::Rate;
 
 /// The shipped library as another version would have it: only its digest, and so its name, is another.
 static NEXT: LazyLock<Library> =
     LazyLock::new(|| SHIPPED.changed("-- What takes orders is refused", "-- NEXT: it is refused"));
-
-fn name() -> SaleName {
-    "sale".parse().unwrap()
-}
 
 /// A process of one version.
 struct Process {
@@ -43,28 +35,7 @@ struct Process {
 
 impl Process {
     fn start(server: &Server, library: &'static Library) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let config = Config::default();
-        let means = Means {
-            open: server.opening(),
-            place: "a socket".to_owned(),
-            library,
-            durability: config.durability,
-            replicas: config.replicas,
-            timeout: GUARD,
-            reading: false,
-            pretended: None,
-        };
-        let keyring = Keyring::default();
-        keyring.add(TicketKey { id: 1, secret: [7; KEY_BYTES] }).unwrap();
-        let inside = runtime.enter();
-        let ledger = Redis::with(&config, means, &keyring, Arc::new(SystemClock::new()));
-        drop(inside);
-        runtime.block_on(ledger.core().rounds.one(GUARD)).unwrap();
+        let (runtime, ledger) = open(server, &Config::default(), library, None);
         let from = runtime.block_on(ledger.snapshot()).unwrap().tail;
         Self { runtime, ledger, from }
     }
@@ -130,22 +101,7 @@ impl Process {
 }
 
 fn put(process: &Process, stock: u64) {
-    let terms = Terms {
-        opens_at: None,
-        closes_at: None,
-        limit_per_buyer: Some(1),
-        payment_window_ms: None,
-        admit_rate: None,
-        drain_rate: None,
-        items: vec![ItemTerms { sku: "phone".parse().unwrap(), stock: Some(stock) }],
-    };
-    process.change(Change::PutSale {
-        name: name(),
-        terms,
-        numbers: [SALE; 4],
-        key_id: 1,
-        only_new: false,
-    });
+    process.change(sale_of(stock));
     let patch = DrainPatch { rate: Some(Some(Rate::Unlimited)), ..DrainPatch::default() };
     process.change(Change::Drain(patch));
 }
