@@ -141,6 +141,17 @@ impl Crowded {
         until(&format!("{count} orders have ended"), ended).await;
     }
 
+    /// Orders until one is taken: all that was accepted before is back, as an epoch begins with.
+    pub(super) async fn takes_again(&self, gateway: &Gateway, from: u64) {
+        let (taken, mut next) = (self.answered(202), from);
+        until(&format!("{} takes orders again", self.sale), async || {
+            self.order(gateway, next..next + 20).await;
+            next += 20;
+            (self.answered(202) > taken).then_some(())
+        })
+        .await;
+    }
+
     pub(super) async fn proves(&self, gateway: &Gateway) -> Evidence {
         gateway.proves(&self.crowd, self.sale, &self.history).await
     }

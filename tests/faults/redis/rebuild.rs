@@ -43,10 +43,11 @@ async fn a_sale_whose_keys_were_all_deleted_is_made_anew_and_loses_nothing() {
     for gateway in [&gateway, &other] {
         until_status(gateway, 200).await;
     }
-    crowd.order(&other, 2_000..2_100).await;
+    crowd.takes_again(&other, 2_000).await;
+    others.takes_again(&other, 300).await;
     let census = crowd.proves(&gateway).await.census.unwrap();
     assert!(census.placed >= 400 && census.lost == 0 && census.epoch > 1, "{census:?}");
-    assert_eq!(others.proves(&other).await.census.unwrap().placed, 300);
+    assert!(others.proves(&other).await.census.unwrap().placed >= 300);
     other.stop().await.well();
     gateway.stop().await.well();
 }
