@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Jitter;
-pub use config::{BadSetting, Batch, Burst, Config, RefusalBrake, Retry};
+pub use config::{Batch, Burst, Config, RefusalBrake, Retry};
 use granter::Granter;
 use shared::Shared;
 use sink::Sink;

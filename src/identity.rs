@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bearer::Bearer;
-pub use config::{BadSetting, BadUrl, Config, Means, Mode, Url};
+pub use config::{BadUrl, Config, Means, Mode, Url};
 use forward::Forward;
 pub use forward::Question;
 use futures_util::future::BoxFuture;

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod order;
 pub mod sale;
+pub mod setting;
 pub mod store;
 pub mod tasks;
 pub mod tools;

@@ -8,6 +8,7 @@ pub use forms::{Batch, Burst, RefusalBrake};
 use serde::{Deserialize, Serialize};
 
 use crate::sale::Rate;
+use crate::setting::BadSetting;
 use crate::units::Span;
 
 /// What may pass between the end of an attempt and its settle: the lease must outlast it.
@@ -82,20 +83,6 @@ impl Default for Retry {
     }
 }
 
-/// What is wrong with settings, and which: the keys as they are written, the one to be marked first.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct BadSetting {
-    /// `section.key` of each setting that has a part in it.
-    pub keys: Vec<&'static str>,
-    /// What to change.
-    pub text: String,
-}
-
-fn bad(keys: &[&'static str], text: impl Into<String>) -> BadSetting {
-    BadSetting { keys: keys.to_vec(), text: text.into() }
-}
-
 impl Config {
     /// The burst as the ledger takes it (`Change::DrainConfig`): `None` is `auto`.
     #[must_use]
@@ -112,7 +99,7 @@ impl Config {
         let mut found = Vec::new();
         let (lease, attempt) = (self.lease, self.attempt_timeout);
         if attempt.0 + SETTLE_MARGIN >= lease.0 {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["drain.attempt_timeout", "drain.lease"],
                 format!(
                     "drain.attempt_timeout ({attempt}) + 1s must be less than drain.lease ({lease}): \
@@ -121,21 +108,30 @@ impl Config {
             ));
         }
         if attempt.0.is_zero() {
-            found.push(bad(&["drain.attempt_timeout"], "drain.attempt_timeout must not be 0s"));
+            found.push(BadSetting::new(
+                &["drain.attempt_timeout"],
+                "drain.attempt_timeout must not be 0s",
+            ));
         }
         if !(1..=WORKERS_MAX).contains(&self.workers) {
-            found.push(bad(&["drain.workers"], "drain.workers must be 1 to 1024"));
+            found.push(BadSetting::new(&["drain.workers"], "drain.workers must be 1 to 1024"));
         }
         if self.burst == Burst::Of(0) {
-            found.push(bad(&["drain.burst"], "drain.burst must be at least 1, or \"auto\""));
+            found.push(BadSetting::new(
+                &["drain.burst"],
+                "drain.burst must be at least 1, or \"auto\"",
+            ));
         }
         if let Batch::Of(batch) = self.batch {
             if !(1..=BATCH_MAX).contains(&batch) {
-                found.push(bad(&["drain.batch"], "drain.batch must be 1 to 500, or \"auto\""));
+                found.push(BadSetting::new(
+                    &["drain.batch"],
+                    "drain.batch must be 1 to 500, or \"auto\"",
+                ));
             }
             let burst = self.burst().or(self.rate.burst_auto());
             if let Some(burst) = burst.filter(|burst| batch > *burst) {
-                found.push(bad(
+                found.push(BadSetting::new(
                     &["drain.batch", "drain.burst"],
                     format!(
                         "drain.batch ({batch}) must not be larger than drain.burst ({burst} with \
@@ -145,13 +141,16 @@ impl Config {
             }
         }
         if self.adaptive {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["drain.adaptive"],
                 "drain.adaptive is not supported yet: leave it out",
             ));
         }
         if self.floor.is_some() {
-            found.push(bad(&["drain.floor"], "drain.floor is not supported yet: leave it out"));
+            found.push(BadSetting::new(
+                &["drain.floor"],
+                "drain.floor is not supported yet: leave it out",
+            ));
         }
         found
     }
@@ -163,13 +162,13 @@ impl Retry {
     pub fn check(&self) -> Vec<BadSetting> {
         let mut found = Vec::new();
         if !(1..=255).contains(&self.attempts) {
-            found.push(bad(&["retry.attempts"], "retry.attempts must be 1 to 255"));
+            found.push(BadSetting::new(&["retry.attempts"], "retry.attempts must be 1 to 255"));
         }
         if self.base.0.is_zero() {
-            found.push(bad(&["retry.base"], "retry.base must not be 0s"));
+            found.push(BadSetting::new(&["retry.base"], "retry.base must not be 0s"));
         }
         if self.base > self.cap {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["retry.base", "retry.cap"],
                 format!("retry.base ({}) must not be above retry.cap ({})", self.base, self.cap),
             ));

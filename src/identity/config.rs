@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::forward::Question;
 use super::jwt::{Algorithm, Keys, Tokens};
 use crate::sale::Rate;
+use crate::setting::BadSetting;
 use crate::units::Span;
 
 /// The most questions at once: each holds a connection of the shop.
@@ -179,19 +180,6 @@ pub enum Means {
     Forward(Question),
 }
 
-/// Keys that do not go together, or a file that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadSetting {
-    /// The keys that it is about, the first to be changed first.
-    pub keys: Vec<&'static str>,
-    /// What is wrong and what to do.
-    pub text: String,
-}
-
-fn bad(keys: &[&'static str], text: impl Into<String>) -> BadSetting {
-    BadSetting { keys: keys.to_vec(), text: text.into() }
-}
-
 impl Config {
     /// Checks everything and reads the key file.
     ///
@@ -234,24 +222,30 @@ impl Config {
                 self.mode.name(),
                 modes.join("\" and \"")
             );
-            bad(&[key, "identity.mode"], text)
+            BadSetting::new(&[key, "identity.mode"], text)
         };
         idle.map(tell).collect()
     }
 
     fn tokens(&self, found: &mut Vec<BadSetting>) -> Option<Tokens> {
         if self.leeway.0 > LEEWAY_MAX {
-            found.push(bad(&["identity.leeway"], "identity.leeway must be at most 1h"));
+            found.push(BadSetting::new(&["identity.leeway"], "identity.leeway must be at most 1h"));
         }
         for (key, text) in
             [("identity.issuer", &self.issuer), ("identity.audience", &self.audience)]
         {
             if text.as_ref().is_some_and(String::is_empty) {
-                found.push(bad(&[key], format!("{key} must not be empty: leave it out")));
+                found.push(BadSetting::new(
+                    &[key],
+                    format!("{key} must not be empty: leave it out"),
+                ));
             }
         }
         let missing = |key, what: &str| {
-            bad(&["identity.mode", key], format!("identity.mode = \"jwt\" needs {key}: {what}"))
+            BadSetting::new(
+                &["identity.mode", key],
+                format!("identity.mode = \"jwt\" needs {key}: {what}"),
+            )
         };
         if self.algorithm.is_none() {
             found.push(missing("identity.algorithm", "HS256, EdDSA, ES256 or RS256"));
@@ -269,7 +263,7 @@ impl Config {
             }),
             Err(error) => {
                 let text = format!("{}: {error}", file.display());
-                found.push(bad(&["identity.key_file"], text));
+                found.push(BadSetting::new(&["identity.key_file"], text));
                 None
             }
         }
@@ -278,15 +272,15 @@ impl Config {
     fn question(&self, found: &mut Vec<BadSetting>) -> Option<Question> {
         if !(1..=IN_FLIGHT_MAX).contains(&self.max_in_flight) {
             let text = format!("identity.max_in_flight must be 1 to {IN_FLIGHT_MAX}");
-            found.push(bad(&["identity.max_in_flight"], text));
+            found.push(BadSetting::new(&["identity.max_in_flight"], text));
         }
         if self.timeout.0.is_zero() {
-            found.push(bad(&["identity.timeout"], "identity.timeout must not be 0s"));
+            found.push(BadSetting::new(&["identity.timeout"], "identity.timeout must not be 0s"));
         }
         let Some(url) = &self.url else {
             let text = "identity.mode = \"forward\" needs identity.url: where the shop tells who a \
                         cookie belongs to";
-            found.push(bad(&["identity.mode", "identity.url"], text));
+            found.push(BadSetting::new(&["identity.mode", "identity.url"], text));
             return None;
         };
         Some(Question {

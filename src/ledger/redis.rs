@@ -36,7 +36,7 @@ mod tests;
 
 pub use address::{Address, BadAddress};
 pub use client::{BadClient, client};
-pub use config::{BadSetting, Config, Durability};
+pub use config::{Config, Durability};
 pub use engine::{LookError, Redis};
 pub use examine::{About, Unseen, examine};
 pub use server::Trouble;

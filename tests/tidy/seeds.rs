@@ -48,7 +48,7 @@ fn a_core_that_does_things() {
 #[test]
 fn a_load_test_that_looks_inside() {
     caught(&imports(&source("loadtest/src/run.rs", "use forebay::ledger::Ledger;")), "over HTTP");
-    caught(&imports(&source("src/app.rs", "use forebay_loadtest::run;")), "only `tools`");
+    caught(&imports(&source("src/app.rs", "use forebay_loadtest::run;")), "only `tools` and tests");
     assert_eq!(imports(&source("src/tools/demo.rs", "use forebay_loadtest::run;")), [""; 0]);
 }
 

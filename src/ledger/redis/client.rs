@@ -1,12 +1,11 @@
 //! How a connection to the server is opened: address, user, password, TLS.
 
-use std::fs;
-use std::path::Path;
-
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisConnectionInfo};
 
+use super::config::{CA_FILE, PASSWORD_FILE};
 use super::{Address, BadAddress, Config};
+use crate::setting::{self, BadSetting};
 
 /// A client cannot be made of the settings, or of the files that they name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,12 +13,9 @@ pub enum BadClient {
     /// The URL.
     #[error("`ledger.redis.url` {0}")]
     Address(#[from] BadAddress),
-    /// `password_file` cannot be used. No message shows what is in it.
+    /// A file that the settings name cannot be used.
     #[error("{0}")]
-    Password(String),
-    /// `ca_file` cannot be used.
-    #[error("{0}")]
-    Authority(String),
+    File(#[from] BadSetting),
     /// The client library refuses the whole.
     #[error("[ledger.redis] cannot be used: {0}")]
     Refused(String),
@@ -71,52 +67,16 @@ fn over_tls(_: ConnectionInfo, _: Option<Vec<u8>>) -> Result<Client, BadClient> 
 }
 
 /// The password: the first line of the file, or what stands in the URL.
-pub(super) fn password(config: &Config, address: &Address) -> Result<Option<String>, BadClient> {
-    let Some(file) = &config.password_file else { return Ok(address.password.clone()) };
-    let text = read("password_file", file).map_err(BadClient::Password)?;
-    let bad = |what: &str| {
-        BadClient::Password(format!("[ledger.redis] password_file {}: {what}", file.display()))
-    };
-    let text = String::from_utf8(text).map_err(|_| bad("is not UTF-8"))?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(bad("its first line is empty: it is the password"));
+pub(super) fn password(config: &Config, address: &Address) -> Result<Option<String>, BadSetting> {
+    match &config.password_file {
+        Some(file) => setting::password(PASSWORD_FILE, file).map(Some),
+        None => Ok(address.password.clone()),
     }
-    Ok(Some(line.to_owned()))
 }
 
 /// The certificates of `ca_file`.
-pub(super) fn authority(config: &Config) -> Result<Option<Vec<u8>>, BadClient> {
-    let Some(file) = &config.ca_file else { return Ok(None) };
-    let pem = read("ca_file", file).map_err(BadClient::Authority)?;
-    if is_trustworthy(&pem) {
-        return Ok(Some(pem));
-    }
-    Err(BadClient::Authority(format!(
-        "[ledger.redis] ca_file {}: holds no certificate in PEM that can be read",
-        file.display()
-    )))
-}
-
-#[cfg(feature = "tls")]
-fn is_trustworthy(pem: &[u8]) -> bool {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
-    let mut trusted = rustls::RootCertStore::empty();
-    let mut certificates = CertificateDer::pem_slice_iter(pem);
-    let all = certificates
-        .all(|certificate| certificate.is_ok_and(|certificate| trusted.add(certificate).is_ok()));
-    all && !trusted.is_empty()
-}
-
-/// Without TLS no URL takes a `ca_file`.
-#[cfg(not(feature = "tls"))]
-fn is_trustworthy(_: &[u8]) -> bool {
-    false
-}
-
-fn read(key: &str, file: &Path) -> Result<Vec<u8>, String> {
-    fs::read(file).map_err(|error| format!("[ledger.redis] {key} {}: {error}", file.display()))
+pub(super) fn authority(config: &Config) -> Result<Option<Vec<u8>>, BadSetting> {
+    config.ca_file.as_ref().map(|file| setting::certificates(CA_FILE, file)).transpose()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, client};
+use crate::setting::BadSetting;
 use crate::units::{Size, Span};
 
 /// The most characters of the prefix.
@@ -100,23 +101,9 @@ impl fmt::Debug for Config {
     }
 }
 
-/// What is wrong with settings, and which: the keys as they are written, the one to be marked first.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct BadSetting {
-    /// `section.key` of each setting that has a part in it.
-    pub keys: Vec<&'static str>,
-    /// What to change.
-    pub text: String,
-}
-
-fn bad(keys: &[&'static str], text: impl Into<String>) -> BadSetting {
-    BadSetting { keys: keys.to_vec(), text: text.into() }
-}
-
 const URL: &str = "ledger.redis.url";
-const PASSWORD_FILE: &str = "ledger.redis.password_file";
-const CA_FILE: &str = "ledger.redis.ca_file";
+pub(super) const PASSWORD_FILE: &str = "ledger.redis.password_file";
+pub(super) const CA_FILE: &str = "ledger.redis.ca_file";
 
 impl Config {
     /// All that is wrong in `[ledger.redis]`; empty when nothing is. No file is read.
@@ -125,19 +112,19 @@ impl Config {
         let mut found = self.bad_address();
         let fits = |letter: char| letter.is_ascii_graphic() && !matches!(letter, '{' | '}');
         if !(1..=PREFIX_MAX).contains(&self.prefix.len()) || !self.prefix.chars().all(fits) {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["ledger.redis.prefix"],
                 "ledger.redis.prefix must be 1 to 64 visible ASCII characters without braces and blanks",
             ));
         }
         let replicated = self.durability == Durability::Replicated;
         if self.replicas == 0 {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["ledger.redis.replicas"],
                 "ledger.redis.replicas must be at least 1: for none set ledger.redis.durability to \"memory\"",
             ));
         } else if self.replicas > 1 && !replicated {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["ledger.redis.replicas", "ledger.redis.durability"],
                 format!(
                     "ledger.redis.replicas has no effect with durability = \"{}\": set it to \"replicated\"",
@@ -146,7 +133,7 @@ impl Config {
             ));
         }
         if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.timeout.0) {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["ledger.redis.timeout"],
                 format!(
                     "ledger.redis.timeout must be {} to {}",
@@ -156,7 +143,7 @@ impl Config {
             ));
         }
         if self.recover_hold.0 > HOLD_MAX {
-            found.push(bad(
+            found.push(BadSetting::new(
                 &["ledger.redis.recover_hold"],
                 format!("ledger.redis.recover_hold must be at most {}", Span(HOLD_MAX)),
             ));
@@ -167,20 +154,20 @@ impl Config {
     fn bad_address(&self) -> Vec<BadSetting> {
         let address = match Address::parse(&self.url) {
             Ok(address) => address,
-            Err(error) => return vec![bad(&[URL], format!("`{URL}` {error}"))],
+            Err(error) => return vec![BadSetting::new(&[URL], format!("`{URL}` {error}"))],
         };
         let mut found = Vec::new();
         if address.password.is_some() && self.password_file.is_some() {
             let text = "the password stands in ledger.redis.url and in ledger.redis.password_file: leave one out";
-            found.push(bad(&[PASSWORD_FILE, URL], text));
+            found.push(BadSetting::new(&[PASSWORD_FILE, URL], text));
         }
         if address.user.is_some() && address.password.is_none() && self.password_file.is_none() {
             let text = "ledger.redis.url names a user without a password: name a ledger.redis.password_file";
-            found.push(bad(&[URL], text));
+            found.push(BadSetting::new(&[URL], text));
         }
         if self.ca_file.is_some() && !address.tls {
             let text = "ledger.redis.ca_file has no effect without TLS: let ledger.redis.url begin with rediss://";
-            found.push(bad(&[CA_FILE, URL], text));
+            found.push(BadSetting::new(&[CA_FILE, URL], text));
         }
         found
     }
@@ -189,10 +176,8 @@ impl Config {
     #[must_use]
     pub fn check_files(&self) -> Vec<BadSetting> {
         let Ok(address) = Address::parse(&self.url) else { return Vec::new() };
-        let password = client::password(self, &address).err().map(|error| (PASSWORD_FILE, error));
-        let authority = client::authority(self).err().map(|error| (CA_FILE, error));
-        let found = password.into_iter().chain(authority);
-        found.map(|(key, error)| bad(&[key], error.to_string())).collect()
+        let password = client::password(self, &address).err();
+        password.into_iter().chain(client::authority(self).err()).collect()
     }
 }
 
