@@ -21,6 +21,7 @@ pub mod history;
 pub mod judge;
 mod lap;
 pub mod load;
+pub mod mariadb;
 pub mod measure;
 mod median;
 mod on_redis;

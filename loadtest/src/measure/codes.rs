@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use tokio::time::timeout;
 
-use super::server::{MariaDb, SALE_NO, sku};
+use super::server::{Measured, SALE_NO, sku};
 
 /// A code that the client makes up when a connection breaks before the answer.
 pub const LOST: u16 = 2013;
@@ -18,7 +18,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When the server does not refuse.
-pub async fn provoked(server: &MariaDb) -> anyhow::Result<Vec<(&'static str, u16)>> {
+pub async fn provoked(server: &Measured) -> anyhow::Result<Vec<(&'static str, u16)>> {
     server.empty(2).await?;
     Ok(vec![
         ("more connections than it takes", connections(server).await?),
@@ -39,7 +39,7 @@ fn code<T>(answer: Result<T, Error>) -> anyhow::Result<u16> {
     }
 }
 
-async fn connections(server: &MariaDb) -> anyhow::Result<u16> {
+async fn connections(server: &Measured) -> anyhow::Result<u16> {
     let mut operator = server.shop().await?;
     // The least that it can be set to.
     operator.query_drop("SET GLOBAL max_connections = 10").await?;
@@ -58,7 +58,7 @@ async fn connections(server: &MariaDb) -> anyhow::Result<u16> {
     Ok(refused)
 }
 
-async fn duplicate(server: &MariaDb) -> anyhow::Result<u16> {
+async fn duplicate(server: &Measured) -> anyhow::Result<u16> {
     let mut connection = server.shop().await?;
     let insert = format!(
         "INSERT INTO forebay_orders (ticket_id, line, sale, sale_no, buyer, state, epoch, sequence, attempt, \
@@ -76,14 +76,14 @@ fn decrement(row: u32) -> String {
     )
 }
 
-async fn holding(server: &MariaDb, row: u32) -> anyhow::Result<Conn> {
+async fn holding(server: &Measured, row: u32) -> anyhow::Result<Conn> {
     let mut connection = server.shop().await?;
     connection.query_drop("START TRANSACTION").await?;
     connection.query_drop(decrement(row)).await?;
     Ok(connection)
 }
 
-async fn lock_wait(server: &MariaDb) -> anyhow::Result<u16> {
+async fn lock_wait(server: &Measured) -> anyhow::Result<u16> {
     let holder = holding(server, 0).await?;
     let mut waits = server.shop().await?;
     waits.query_drop("SET SESSION innodb_lock_wait_timeout = 1").await?;
@@ -92,7 +92,7 @@ async fn lock_wait(server: &MariaDb) -> anyhow::Result<u16> {
     Ok(refused)
 }
 
-async fn deadlock(server: &MariaDb) -> anyhow::Result<u16> {
+async fn deadlock(server: &Measured) -> anyhow::Result<u16> {
     let (mut one, mut other) = (holding(server, 0).await?, holding(server, 1).await?);
     let both = async { tokio::join!(one.query_drop(decrement(1)), other.query_drop(decrement(0))) };
     match timeout(ANSWER_WITHIN, both).await? {
@@ -101,7 +101,7 @@ async fn deadlock(server: &MariaDb) -> anyhow::Result<u16> {
     }
 }
 
-async fn broken(server: &MariaDb) -> anyhow::Result<u16> {
+async fn broken(server: &Measured) -> anyhow::Result<u16> {
     let mut killed = server.shop().await?;
     let id = killed.id();
     let asleep = killed.query_drop("SELECT SLEEP(60)");

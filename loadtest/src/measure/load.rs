@@ -10,7 +10,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
 use super::machine::Used;
-use super::server::{MariaDb, SALE_NO, sku};
+use super::server::{Measured, SALE_NO, sku};
 use super::table::{Point, Row};
 use crate::clock;
 
@@ -35,7 +35,7 @@ struct Loop {
 /// # Errors
 /// When a transaction fails, or the machine's counters cannot be read.
 pub(super) async fn closed_loop(
-    server: &MariaDb,
+    server: &Measured,
     point: Point,
     window: Duration,
 ) -> anyhow::Result<Row> {

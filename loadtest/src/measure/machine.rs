@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::Care;
-use super::server::MariaDb;
+use super::server::Measured;
 use crate::clock;
 
 /// Counters of `/proc` count in hundredths of a second on every Linux.
@@ -69,7 +69,7 @@ fn of_machine() -> anyhow::Result<Duration> {
 }
 
 /// The machine and the circumstances, a line each.
-pub(super) async fn environment(server: &MariaDb, care: Care) -> anyhow::Result<Vec<String>> {
+pub(super) async fn environment(server: &Measured, care: Care) -> anyhow::Result<Vec<String>> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use server::MariaDb;
+use server::Measured;
 use table::{Point, Row, Table};
 
 use crate::output;
@@ -72,7 +72,7 @@ impl Measure {
 /// # Errors
 /// When the server cannot be started or answers a transaction with an error.
 pub async fn measured(points: &[Point], care: Care) -> anyhow::Result<Table> {
-    let server = MariaDb::start().await?;
+    let server = Measured::start().await?;
     let mut rows = Vec::new();
     for point in points {
         let row = point_on(&server, *point, care).await?;
@@ -85,7 +85,7 @@ pub async fn measured(points: &[Point], care: Care) -> anyhow::Result<Table> {
 }
 
 /// The median of the quiet figures; of the quietest, where there are not enough.
-async fn point_on(server: &MariaDb, point: Point, care: Care) -> anyhow::Result<Row> {
+async fn point_on(server: &Measured, point: Point, care: Care) -> anyhow::Result<Row> {
     let mut seen: Vec<Row> = Vec::new();
     let quiet = |rows: &[Row]| rows.iter().filter(|row| row.other_cores < QUIET_CORES).count();
     while quiet(&seen) < care.runs && seen.len() < care.runs * TRIES {

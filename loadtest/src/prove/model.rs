@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Checks, Scale};
-use crate::measure::server::MariaDb;
+use crate::measure::server::Measured;
 use crate::measure::table::{Point, Table};
 use crate::measure::{Care, codes, measured};
 use crate::report;
@@ -46,7 +46,7 @@ pub(super) async fn prove(scale: Scale, checks: &mut Checks) -> anyhow::Result<(
 
 /// Each refusal is provoked; the codes are those that the model gives.
 async fn says_the_same(checks: &mut Checks) -> anyhow::Result<()> {
-    let server = MariaDb::start().await?;
+    let server = Measured::start().await?;
     let seen = codes::provoked(&server).await?;
     server.stop().await?;
     let lines: Vec<&str> = CODES.lines().filter(|line| !line.starts_with('#')).skip(1).collect();
