@@ -9,6 +9,7 @@ mod drain;
 mod exit;
 mod load;
 mod manual;
+mod migrate;
 mod output;
 mod sale;
 mod serve;
@@ -25,7 +26,7 @@ use clap::Parser;
 pub use exit::{Exit, Failure, Outcome};
 
 /// Commands that the design names and this version does not have.
-const NOT_BUILT: [&str; 2] = ["migrate", "plan"];
+const NOT_BUILT: [&str; 1] = ["plan"];
 
 /// Runs the command line.
 #[must_use]
@@ -71,6 +72,7 @@ fn run(args: &[OsString]) -> Outcome {
         Command::Demo(demo) => demo::run(demo),
         Command::Load(options) => load::run(&options),
         Command::Doctor(doctor) => doctor::run(doctor),
+        Command::Migrate(migrate) => migrate::run(migrate),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { command } => manual::page(&command),
         Command::Verify(verify) => verify::run(verify),
@@ -90,15 +92,9 @@ mod tests {
 
     #[test]
     fn what_is_not_built_and_what_is_unknown_are_usage() {
-        for line in [
-            "migrate",
-            "plan",
-            "demo --rate off",
-            "load",
-            "load burst --target a",
-            "nonsense",
-            "--nonsense",
-        ] {
+        for line in
+            ["plan", "demo --rate off", "load", "load burst --target a", "nonsense", "--nonsense"]
+        {
             let args = ["forebay"].into_iter().chain(line.split(' ')).map(OsString::from);
             let exit = run(&args.collect::<Vec<_>>()).unwrap_or_else(|failure| failure.exit);
             assert_eq!(exit, Exit::Usage, "{line}");

@@ -9,6 +9,7 @@
 //! `find` and `void` are not attempts: they need no grant of the pacer.
 
 mod metered;
+pub mod mysql;
 pub mod simulated;
 #[cfg(test)]
 mod suite;

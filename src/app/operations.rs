@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 
 use super::StartError;
 use super::reload::Reloader;
-use super::store_access::Lent;
 use super::store_access::StoreAccess;
 use super::verifier::RunningVerifier;
 use crate::drain::DrainStatus;
@@ -27,6 +26,7 @@ use crate::sale::SaleName;
 use crate::store::Found;
 use crate::store::PlaceOrder;
 use crate::store::StockRow;
+use crate::store::simulated::Simulated;
 
 /// The engines behind the operations.
 #[derive(Debug)]
@@ -103,13 +103,17 @@ impl From<StartError> for OperationFault {
 
 impl OfEngines {
     /// The store whose faults are planned: that of the drain.
-    async fn planned(&self) -> Result<Lent, OperationFault> {
+    async fn planned(&self) -> Result<Arc<Simulated>, OperationFault> {
         if matches!(self.store, StoreAccess::AtNeed { .. }) {
             let text =
                 "this process carries no orders to the store: ask one with --role drain or all";
             return Err(OperationFault::NotSupported(text.to_owned()));
         }
-        Ok(self.store.lend().await?)
+        let lent = self.store.lend().await?;
+        lent.simulated.clone().ok_or_else(|| {
+            let text = "faults are planned for the simulated store only: this is a real one";
+            OperationFault::NotSupported(text.to_owned())
+        })
     }
 }
 
@@ -162,7 +166,7 @@ impl Operations for OfEngines {
     }
 
     fn faults(&self) -> Operation<'_, Box<RawValue>> {
-        Box::pin(async { json(&self.planned().await?.simulated.faults()) })
+        Box::pin(async { json(&self.planned().await?.faults()) })
     }
 
     fn patch_faults(&self, patch: Box<RawValue>) -> Operation<'_, Box<RawValue>> {
@@ -171,7 +175,7 @@ impl Operations for OfEngines {
                 |error: &dyn std::fmt::Display| OperationFault::Malformed(error.to_string());
             let patch: serde_json::Value =
                 serde_json::from_str(patch.get()).map_err(|error| malformed(&error))?;
-            let plan = self.planned().await?.simulated.patch_faults(&patch).await;
+            let plan = self.planned().await?.patch_faults(&patch).await;
             json(&plan.map_err(|error| malformed(&error))?)
         })
     }

@@ -2,35 +2,65 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
 
 use super::StartError;
 use crate::clock::SharedClock;
 use crate::config::Store;
 use crate::config::StoreKind;
+use crate::store::LaterCause;
 use crate::store::Metered;
 use crate::store::SharedStore;
+use crate::store::StoreError;
+use crate::store::mysql;
+use crate::store::mysql::MySql;
 use crate::store::simulated::Simulated;
 
 /// A store that is open.
 #[derive(Clone, Debug)]
 pub(super) struct OpenStore {
-    pub(super) simulated: Arc<Simulated>,
-    /// The same behind the seam.
+    /// The simulated store, if it is one: its faults are planned by an operator.
+    pub(super) simulated: Option<Arc<Simulated>>,
+    /// The store behind the seam.
     pub(super) store: SharedStore,
 }
 
+/// How long the start waits for a store that is elsewhere: it may be away, and is asked again by the first order.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
 impl OpenStore {
-    /// Opens it. Blocks.
+    /// Opens it; inside a runtime. Blocks.
     ///
     /// # Errors
     /// A sentence that tells what is in the way and where.
     fn open(settings: &Store, clock: &SharedClock) -> Result<Self, StartError> {
-        let StoreKind::Simulated = settings.kind;
-        let simulated = Simulated::open(settings.simulated.clone(), Arc::clone(clock))?;
-        let simulated = Arc::new(simulated);
-        let inner: SharedStore = Arc::clone(&simulated) as SharedStore;
+        let (simulated, inner) = match settings.kind {
+            StoreKind::Simulated => {
+                let simulated = Simulated::open(settings.simulated.clone(), Arc::clone(clock))?;
+                let simulated = Arc::new(simulated);
+                (Some(Arc::clone(&simulated)), simulated as SharedStore)
+            }
+            StoreKind::Mysql => (None, mysql(&settings.mysql)? as SharedStore),
+        };
         Ok(Self { simulated, store: Metered::over(inner, Arc::clone(clock)) })
     }
+}
+
+/// A server that is there must have its tables as they must be; one that is away may come later.
+fn mysql(config: &mysql::Config) -> Result<Arc<MySql>, StartError> {
+    let store = Arc::new(MySql::new(config.clone()));
+    let looking = async { tokio::time::timeout(LOOK_WITHIN, store.look()).await };
+    match Handle::current().block_on(looking) {
+        Ok(Err(StoreError { cause: LaterCause::Misconfigured, reason })) => {
+            return Err(StartError::dependency(format!("store: {reason}")));
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(reason = %error, "the store is away: orders wait for it"),
+        Err(_) => tracing::warn!("the store does not answer: orders wait for it"),
+    }
+    Ok(store)
 }
 
 /// How this process has the store.

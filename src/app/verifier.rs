@@ -22,6 +22,8 @@ use crate::ledger::embedded::offline::Offline;
 use crate::ledger::redis::Redis;
 use crate::metrics::INVARIANT_VIOLATIONS;
 use crate::order::Keyring;
+use crate::store::StoreRows;
+use crate::store::mysql::MySql;
 use crate::store::simulated;
 use crate::verify;
 use crate::verify::Accounts;
@@ -124,13 +126,20 @@ async fn verified(
     settings: &Settings,
     keyring: Keyring,
 ) -> Result<Report, StartError> {
-    let StoreKind::Simulated = settings.store.kind;
-    let store = simulated::offline::read(&settings.store.simulated.directory)?;
+    let store: Arc<dyn StoreRows> = match settings.store.kind {
+        StoreKind::Simulated => {
+            Arc::new(simulated::offline::read(&settings.store.simulated.directory)?)
+        }
+        StoreKind::Mysql => Arc::new(MySql::new(settings.store.mysql.clone())),
+    };
     let clock: SharedClock = Arc::new(SystemClock::new());
     // What stands still is looked at once.
     let second_look = Duration::ZERO;
-    let verifier = Verifier::new(accounts, Arc::new(store), keyring, clock, second_look);
-    verifier.verify().await.map_err(|error| StartError::runtime(error.to_string()))
+    let verifier = Verifier::new(accounts, store, keyring, clock, second_look);
+    verifier.verify().await.map_err(|error| match error {
+        VerifyError::Store(_) => StartError::dependency(error.to_string()),
+        VerifyError::Ledger(_) | VerifyError::Key(..) => StartError::runtime(error.to_string()),
+    })
 }
 
 /// The ledger in its directory.

@@ -91,6 +91,8 @@ pub(super) enum Command {
     Load(Box<Options>),
     /// Look at this machine and the settings for what would go wrong in the sale.
     Doctor(Doctor),
+    /// Print the tables of the MySQL store; make those that are missing.
+    Migrate(Migrate),
     /// Print the completions of a shell.
     Completions {
         /// The shell.
@@ -122,6 +124,15 @@ impl Settings {
     pub(super) fn file(&self) -> Option<PathBuf> {
         self.config.clone().or_else(|| variable("FOREBAY_CONFIG").map(PathBuf::from))
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Migrate {
+    #[command(flatten)]
+    pub(super) settings: Settings,
+    /// Make the tables that are missing, in the database of [store.mysql] url. No table that is there is changed.
+    #[arg(long)]
+    pub(super) apply: bool,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -19,6 +19,7 @@ use super::said::Ledger;
 use super::said::Retention;
 use super::said::Said;
 use super::said::Store;
+use super::said::StoreKind;
 use super::sale;
 use super::sale::ConfiguredSale;
 use super::secrets;
@@ -88,11 +89,12 @@ pub(super) fn check(
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
-    for found in said.ledger.redis.check() {
+    for found in said.ledger.redis.check().into_iter().chain(said.store.mysql.check()) {
         relations.broken(&found.keys, &found.text);
     }
     relations.ports(said.public.listen, said.admin.listen);
     relations.ledger(&said);
+    relations.store(&said);
     let admin_access = relations.admin_access(&said.admin);
     let identity = relations.identity(&said.identity);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
@@ -162,6 +164,31 @@ impl Relations<'_, '_, '_> {
         }
         if said.ledger.engine == Engine::Redis {
             self.redis(&said.ledger.redis, said.public.order_deadline);
+        }
+    }
+
+    /// What the store that was chosen needs, and what is said of the other ones.
+    fn store(&mut self, said: &Said) {
+        let Store { kind, simulated, mysql } = &said.store;
+        let (name, unused) = match kind {
+            StoreKind::Simulated => ("simulated", [("store.mysql", *mysql == Default::default())]),
+            StoreKind::Mysql => ("mysql", [("store.simulated", *simulated == Default::default())]),
+        };
+        for (other, silent) in unused {
+            let below = format!("{other}.");
+            let key = self.reading.given.keys().find(|key| key.starts_with(&below)).cloned();
+            if let Some(key) = key.filter(|_| !silent) {
+                let message = format!("[{other}] has no effect with store.kind = \"{name}\"");
+                self.findings.add(Finding::warning(self.at(&key), message));
+            }
+        }
+        if *kind == StoreKind::Mysql {
+            for found in mysql.check_files() {
+                self.broken(&found.keys, &found.text);
+            }
+            if let Some(file) = &mysql.password_file {
+                self.private("store.mysql.password_file", file);
+            }
         }
     }
 

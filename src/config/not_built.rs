@@ -3,14 +3,14 @@
 use toml::de::DeValue;
 
 /// Sections and keys; what lies below them is not built either.
-const KEYS: [&str; 6] =
-    ["shop", "intercept", "consumer", "store.mysql", "store.http", "drain.floor"];
+const KEYS: [&str; 5] = ["shop", "intercept", "consumer", "store.http", "drain.floor"];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 2] = [("drain.adaptive", &["false"]), ("store.kind", &["simulated"])];
+const ONLY: [(&str, &[&str]); 2] =
+    [("drain.adaptive", &["false"]), ("store.kind", &["simulated", "mysql"])];
 
 /// Other values that the design names for a key; what it does not name is a mistake and left to the key's type.
-const NAMED: [(&str, &[&str]); 1] = [("store.kind", &["mysql", "http"])];
+const NAMED: [(&str, &[&str]); 1] = [("store.kind", &["http"])];
 
 /// Why a key is refused; `None` when this version may have it.
 pub(super) fn key(path: &str) -> Option<String> {

@@ -14,6 +14,7 @@ use crate::http::config::Queue;
 use crate::identity;
 use crate::ledger::embedded;
 use crate::ledger::redis;
+use crate::store::mysql;
 use crate::store::simulated;
 use crate::units::Span;
 
@@ -74,6 +75,8 @@ pub struct Store {
     pub kind: StoreKind,
     /// The simulated one.
     pub simulated: simulated::Config,
+    /// MySQL or MariaDB.
+    pub mysql: mysql::Config,
 }
 
 /// The kinds of stores.
@@ -83,6 +86,8 @@ pub enum StoreKind {
     /// SQLite tables behind the behaviour of a MySQL server.
     #[default]
     Simulated,
+    /// A MySQL or MariaDB server.
+    Mysql,
 }
 
 /// `[retention]`: how long what is over is kept.

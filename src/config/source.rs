@@ -5,7 +5,8 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
-use crate::ledger::redis::Address;
+use crate::ledger::redis;
+use crate::store::mysql;
 
 /// The largest settings file that is read; a larger one is some other file.
 const BYTES_MAX: u64 = 1 << 20;
@@ -125,12 +126,13 @@ pub(super) fn shown(key: &str, value: String) -> String {
     if !is_secret(key) {
         return value;
     }
-    let address =
-        (key == "ledger.redis.url").then(|| Address::parse(value.trim_matches(['"', '\''])));
-    match address {
-        Some(Ok(address)) => format!("\"{}\"", address.url()),
-        _ => "\"***\"".to_owned(),
-    }
+    let text = value.trim_matches(['"', '\'']);
+    let url = match key {
+        "ledger.redis.url" => redis::Address::parse(text).ok().map(|address| address.url()),
+        "store.mysql.url" => mysql::Address::parse(text).ok().map(|address| address.url()),
+        _ => None,
+    };
+    url.map_or_else(|| "\"***\"".to_owned(), |url| format!("\"{url}\""))
 }
 
 impl fmt::Display for Place {

@@ -63,7 +63,7 @@ const MISTAKES: &[(&str, usize, usize, &str)] = &[
     ("\u{feff}[retention]\ntickets = \"-1s\"\n", 2, 11, "a duration is written like"),
     ("[shop]\nurl = \"http://shop\"\n", 1, 2, "`shop` is not built yet"),
     ("[[intercept]]\npath = \"/buy\"\n", 1, 3, "`intercept` is not built yet"),
-    ("[store.mysql]\nurl = \"mysql://root:hunter2@db\"\n", 1, 8, "not built yet"),
+    ("[store.http]\nurl = \"http://root:hunter2@shop\"\n", 1, 8, "not built yet"),
     ("[sale]\nname = \"a\"\n", 1, 2, "[[sale]]"),
     ("[[sale]]\nitems = [{ sku = \"a\", stock = 1 }]\n", 1, 1, "needs a `name`"),
     ("[[sale]]\nname = \"a\"\n", 1, 1, "needs `items"),
@@ -251,7 +251,7 @@ fn the_manuals_examples_are_right() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let text = "[public.limits]\nconnections_per_address = 5\n\
-                [drain]\nadaptive = true\nfloor = \"1/s\"\n[store]\nkind = \"mysql\"\n[store.http]\n\
+                [drain]\nadaptive = true\nfloor = \"1/s\"\n[store]\nkind = \"http\"\n[store.http]\n\
                 url = \"http://a\"\n";
     let loaded = load_text(text);
     let found = placed(&loaded);

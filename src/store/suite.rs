@@ -54,6 +54,9 @@ fn is_placed(placement: &Placement) -> bool {
     matches!(placement, Placement::Placed { .. })
 }
 
+/// How many stores the suite takes.
+pub(crate) const CASES: usize = 6;
+
 /// Every case, one after the other, each on a store of its own.
 pub(crate) async fn exercise(mut fresh: impl FnMut() -> SharedStore) {
     first_result_stands(fresh()).await;

@@ -4,6 +4,7 @@
 mod data;
 mod disk;
 mod machine;
+mod mysql;
 mod neighbours;
 mod redis;
 
@@ -106,7 +107,7 @@ fn with(settings: &Settings, clock: &SharedClock, checks: &mut Vec<Examined>) {
         checks.push(disk::syncs(settings, clock, at_work));
     }
     checks.extend(ledger);
-    checks.push(data::store(settings));
+    checks.extend(data::store(settings));
     checks.extend(neighbours::shop(settings));
 }
 

@@ -1,7 +1,10 @@
 //! What is in the ledger and in the store already.
 
+use std::path::Path;
+
 use super::Cause;
 use super::Examined;
+use super::mysql;
 use super::redis;
 use crate::app;
 use crate::clock::Timestamp;
@@ -79,9 +82,14 @@ fn told(settings: &Settings, ledger: &OfflineAccounts) -> Vec<Examined> {
 }
 
 /// Whether the store is there and is what it must be.
-pub(super) fn store(settings: &Settings) -> Examined {
-    let StoreKind::Simulated = settings.store.kind;
-    let directory = &settings.store.simulated.directory;
+pub(super) fn store(settings: &Settings) -> Vec<Examined> {
+    match settings.store.kind {
+        StoreKind::Simulated => vec![simulated(&settings.store.simulated.directory)],
+        StoreKind::Mysql => mysql::server(&settings.store.mysql),
+    }
+}
+
+fn simulated(directory: &Path) -> Examined {
     if !directory.join("store.sqlite").exists() {
         return Examined::ok(
             "store",

@@ -12,6 +12,7 @@ use super::Examined;
 use crate::clock::SharedClock;
 use crate::config::Engine;
 use crate::config::Settings;
+use crate::config::StoreKind;
 use crate::ledger::embedded::Durability;
 use crate::units::Size;
 
@@ -50,12 +51,14 @@ pub(super) fn directories(settings: &Settings) -> Vec<Examined> {
         ),
         Engine::Redis => Vec::new(),
     };
-    found.extend(directory(
-        "store directory",
-        "[store.simulated] directory",
-        &settings.store.simulated.directory,
-        Space { least: 64 << 20, full: full.saturating_add(64 << 20) },
-    ));
+    if settings.store.kind == StoreKind::Simulated {
+        found.extend(directory(
+            "store directory",
+            "[store.simulated] directory",
+            &settings.store.simulated.directory,
+            Space { least: 64 << 20, full: full.saturating_add(64 << 20) },
+        ));
+    }
     found
 }
 
