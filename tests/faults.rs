@@ -11,6 +11,8 @@ mod away;
 mod clock;
 #[path = "faults/command.rs"]
 mod command;
+#[path = "faults/crowded.rs"]
+mod crowded;
 #[path = "faults/damage.rs"]
 mod damage;
 #[path = "faults/descriptors.rs"]
@@ -25,6 +27,8 @@ mod input;
 mod late;
 #[path = "faults/ledger.rs"]
 mod ledger;
+#[path = "faults/mysql/mod.rs"]
+mod mysql;
 #[path = "faults/pause.rs"]
 mod pause;
 #[path = "faults/proof.rs"]

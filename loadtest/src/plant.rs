@@ -13,7 +13,7 @@ use crate::drive::{Arrivals, Drive};
 use crate::form::OrderForm;
 use crate::gateway::{Process, free_address};
 use crate::judge::Evidence;
-use crate::store::read_store;
+use crate::store::StoreAt;
 use crate::target::Target;
 
 /// A debug build with a journal to read takes its time to be ready.
@@ -40,8 +40,8 @@ pub(super) struct Setup {
     pub(super) drain_rate: String,
     /// Settings beside the file's, as `FOREBAY_SECTION__KEY`.
     pub(super) environment: Vec<(&'static str, String)>,
-    /// Where the simulated store lies; below the process's own directory when there is none.
-    pub(super) store: Option<PathBuf>,
+    /// Where the store lies; a simulated one below the process's own directory when there is none.
+    pub(super) store: Option<StoreAt>,
 }
 
 /// A gateway of our own, or another process of a deployment.
@@ -83,7 +83,12 @@ impl Plant {
              [ledger.embedded]\ndirectory = {:?}\n\n[store.simulated]\ndirectory = {:?}\n\n\
              [queue]\nmax_wait = \"1000h\"\ncapacity = 4000000\n\n[drain]\nrate = \"{}\"\n",
             at("ledger").display().to_string(),
-            setup.store.clone().unwrap_or_else(|| at("store")).display().to_string(),
+            match &setup.store {
+                Some(StoreAt::Directory(store)) => store.clone(),
+                Some(StoreAt::MySql(_)) | None => at("store"),
+            }
+            .display()
+            .to_string(),
             setup.drain_rate,
         );
         std::fs::write(at("forebay.toml"), config)?;
@@ -140,7 +145,7 @@ impl Plant {
             tickets: Some(self.admin.tickets(sale).await?),
             census: Some(self.admin.census(sale).await?),
             verified: Some(self.admin.verify().await?),
-            store: Some(read_store(&self.store_directory(), sale)?),
+            store: Some(self.store_at().read(sale).await?),
             alone: true,
         })
     }
@@ -168,9 +173,15 @@ impl Plant {
         }
     }
 
-    /// Where the simulated store lies.
+    /// Where the store lies.
+    fn store_at(&self) -> StoreAt {
+        let own = || StoreAt::Directory(self.directory.path().join("store"));
+        self.setup.store.clone().unwrap_or_else(own)
+    }
+
+    /// Where the simulated store of its own lies.
     pub(crate) fn store_directory(&self) -> PathBuf {
-        self.setup.store.clone().unwrap_or_else(|| self.directory.path().join("store"))
+        self.directory.path().join("store")
     }
 
     /// The simulated store's tables, for hands that are not the gateway's.

@@ -1,9 +1,11 @@
-//! The rows of the simulated store, read where they lie. The store is a witness of its own: it is
-//! asked without the gateway.
+//! The rows of the store, read where they lie. The store is a witness of its own: it is asked without the gateway.
 
-use std::path::Path;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context;
+use mysql_async::prelude::Queryable;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
 
@@ -49,6 +51,66 @@ pub struct StoreBook {
     pub rows: Vec<StoreRow>,
     /// Stock by item.
     pub stock: Vec<StoreStock>,
+}
+
+/// Where a store lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreAt {
+    /// The directory of a simulated store.
+    Directory(PathBuf),
+    /// The database of a MySQL store: `mysql://user[:password]@host[:port]/database`.
+    MySql(String),
+}
+
+impl FromStr for StoreAt {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let url = text.starts_with("mysql://");
+        Ok(if url { Self::MySql(text.to_owned()) } else { Self::Directory(text.into()) })
+    }
+}
+
+impl StoreAt {
+    /// What it holds of a sale.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read(&self, sale: &str) -> anyhow::Result<StoreBook> {
+        match self {
+            Self::Directory(directory) => read_store(directory, sale),
+            // The URL may hold a password.
+            Self::MySql(url) => {
+                read_mysql(url, sale).await.context("the store's database cannot be read")
+            }
+        }
+    }
+}
+
+async fn read_mysql(url: &str, sale: &str) -> anyhow::Result<StoreBook> {
+    let mut connection = mysql_async::Conn::from_url(url).await?;
+    let orders =
+        "SELECT ticket_id, line, sku, buyer, quantity, state FROM forebay_orders WHERE sale = ?";
+    let rows = connection
+        .exec_map(orders, (sale,), |(ticket, line, sku, buyer, quantity, state)| StoreRow {
+            ticket,
+            line,
+            sku,
+            buyer,
+            quantity,
+            state,
+        })
+        .await?;
+    let stock = "SELECT sku, initial, available FROM forebay_stock WHERE sale = ?";
+    let stock = connection
+        .exec_map(stock, (sale,), |(sku, initial, available)| StoreStock {
+            sku,
+            initial,
+            available,
+        })
+        .await?;
+    connection.disconnect().await?;
+    Ok(StoreBook { rows, stock })
 }
 
 /// Reads a sale out of `store.sqlite` in the store's directory.

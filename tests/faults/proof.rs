@@ -7,7 +7,6 @@ use forebay_loadtest::history::History;
 use forebay_loadtest::judge::{Evidence, judge};
 use forebay_loadtest::pace;
 use forebay_loadtest::recover::recover;
-use forebay_loadtest::store::read_store;
 use forebay_loadtest::wire::full::FullWire;
 
 use super::rig::{AT_LAST, Gateway};
@@ -28,7 +27,7 @@ impl Gateway {
         recover::<FullWire>(&self.drive(&form, 16), history, AT_LAST).await;
         let census = self.settled(sale).await;
         let tickets = self.admin().tickets(sale).await.unwrap();
-        let store = read_store(&self.store, sale).unwrap();
+        let store = self.store_at.read(sale).await.unwrap();
         let (rows, stock) = (store.rows.clone(), store.stock.clone());
         let evidence = Evidence {
             tickets: Some(tickets),

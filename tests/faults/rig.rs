@@ -11,6 +11,7 @@ use forebay_loadtest::call::{Reply, call};
 use forebay_loadtest::drive::{Arrivals, Drive};
 use forebay_loadtest::form::OrderForm;
 use forebay_loadtest::gateway::Process;
+use forebay_loadtest::store::StoreAt;
 use forebay_loadtest::target::Target;
 use hyper::Method;
 use rustix::process::{Pid, Signal, kill_process};
@@ -58,6 +59,8 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 pub(crate) struct Plant {
     directory: Arc<TempDir>,
     role: &'static str,
+    /// The database that is the store; the simulated one when there is none.
+    database: Option<String>,
     settings: Vec<String>,
     environment: Vec<(&'static str, String)>,
 }
@@ -73,7 +76,8 @@ impl Plant {
     /// Without a setting.
     pub(crate) fn bare() -> Self {
         let directory = Arc::new(TempDir::with_prefix("forebay-faults-").unwrap());
-        Self { directory, role: "all", settings: Vec::new(), environment: Vec::new() }
+        let role = "all";
+        Self { directory, role, database: None, settings: Vec::new(), environment: Vec::new() }
     }
 
     pub(crate) fn new() -> Self {
@@ -93,6 +97,12 @@ impl Plant {
     pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
+    }
+
+    /// Orders end in this database.
+    pub(crate) fn database(mut self, url: &str, seen_by_the_store_s_owner: &str) -> Self {
+        self.database = Some(seen_by_the_store_s_owner.to_owned());
+        self.set("store.kind=mysql").set(&format!("store.mysql.url={url}"))
     }
 
     /// The part of the whole that a process does.
@@ -136,6 +146,14 @@ impl Plant {
         ended.expect("the command goes on and on").unwrap()
     }
 
+    /// Runs a client of the admin API, which takes no settings.
+    pub(crate) async fn ask_admin(&self, words: &[&str]) -> Output {
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
+        child.args(words).current_dir(self.path()).kill_on_drop(true).stdin(Stdio::null());
+        let ended = tokio::time::timeout(AT_LAST, child.output()).await;
+        ended.expect("the command goes on and on").unwrap()
+    }
+
     pub(crate) async fn start(&self) -> Gateway {
         self.start_behind::<&str>(&[]).await
     }
@@ -151,7 +169,11 @@ impl Plant {
         });
         let (public, admin) = announced.await.unwrap();
         let directory = Arc::clone(&self.directory);
-        Gateway { process, public, admin, store: self.store(), _directory: directory }
+        let store_at = match &self.database {
+            Some(url) => StoreAt::MySql(url.clone()),
+            None => StoreAt::Directory(self.store()),
+        };
+        Gateway { process, public, admin, store: self.store(), store_at, _directory: directory }
     }
 
     /// Starts a process that only carries orders to the store, and waits until it has announced that.
@@ -212,6 +234,7 @@ pub(crate) struct Gateway {
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) store: PathBuf,
+    pub(crate) store_at: StoreAt,
     _directory: Arc<TempDir>,
 }
 

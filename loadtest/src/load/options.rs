@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::scenario::threshold::Threshold;
 use super::scenario::written::Rate;
+use crate::store::StoreAt;
 use crate::target::Target;
 
 const EXAMPLES: &str = "Examples:
@@ -40,9 +41,9 @@ pub struct Options {
     /// A file whose first line is `name:token` or a token, for the admin listener
     #[arg(long, value_name = "FILE", requires = "admin")]
     pub token_file: Option<PathBuf>,
-    /// Directory of the simulated store: the verdict then hears the store too
-    #[arg(long, value_name = "DIR", requires = "admin")]
-    pub store: Option<PathBuf>,
+    /// Directory of the simulated store, or mysql://… of a database: the verdict then hears the store too
+    #[arg(long, value_name = "DIR or URL", requires = "admin")]
+    pub store: Option<StoreAt>,
     /// A sale that is there, in place of the scenario's (once for each of them); with --admin it is made if it is not
     #[arg(long, value_name = "NAME")]
     pub sale: Vec<String>,

@@ -6,7 +6,6 @@ use super::outcome::Outcome;
 use crate::admin::{Admin, Pace, TicketRow};
 use crate::drive::look;
 use crate::judge::{Evidence, hear_buyers, hear_pace, judge};
-use crate::store::read_store;
 
 /// The pace of the drain, if there is somebody to ask.
 pub(super) async fn pace(admin: Option<&Admin>) -> anyhow::Result<Option<Pace>> {
@@ -58,7 +57,10 @@ async fn evidence(
     admin.census_until(&sale.name, within, |census| census.unsettled() == 0).await?;
     let tickets = admin.tickets(&sale.name).await?;
     // The store is read after the export: what the ledger calls placed then, the store must have.
-    let store = options.store.as_deref().map(|path| read_store(path, &sale.name)).transpose()?;
+    let store = match &options.store {
+        Some(store) => Some(store.read(&sale.name).await?),
+        None => None,
+    };
     let evidence = Evidence {
         limit_per_buyer: admin.limit_per_buyer(&sale.name).await?,
         tickets: Some(tickets),

@@ -146,6 +146,15 @@ impl MariaDb {
         Ok(())
     }
 
+    /// The same with other further arguments, as an administrator changes them.
+    ///
+    /// # Errors
+    /// As [`Self::start_again`].
+    pub async fn start_again_with(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
+        self.arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
+        self.start_again().await
+    }
+
     /// SIGSTOP, and waits until it stands still: it answers nobody, and its connections stay.
     ///
     /// # Errors

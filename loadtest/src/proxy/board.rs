@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
 
-use super::{Call, Fault, Kind};
+use super::{Call, Dialect, Fault, Kind};
 
 /// What a proxy has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl Active {
 /// All that the connections of a proxy share.
 #[derive(Debug)]
 pub(super) struct Board {
+    dialect: Dialect,
     upstream: Mutex<SocketAddr>,
     active: watch::Sender<Vec<Arc<Active>>>,
     resets: watch::Sender<()>,
@@ -83,13 +84,18 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(upstream: SocketAddr) -> Self {
+    pub(super) fn new(dialect: Dialect, upstream: SocketAddr) -> Self {
         Self {
+            dialect,
             upstream: Mutex::new(upstream),
             active: watch::Sender::default(),
             resets: watch::Sender::default(),
             counts: watch::Sender::default(),
         }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(super) fn upstream(&self) -> SocketAddr {

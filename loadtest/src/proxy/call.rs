@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::frames::PACKET_HEAD;
 use crate::resp::Value;
 
 /// A request: the words of its command. What nobody asked for (a push) has none.
@@ -12,6 +13,18 @@ pub struct Call {
 }
 
 impl Call {
+    /// Reads a packet of a MySQL client that is whole: the words of its statement, if it is one.
+    pub(super) fn read_packet(packet: &[u8]) -> Self {
+        /// A command whose text is SQL.
+        const QUERY: u8 = 3;
+        let statement = match packet.get(PACKET_HEAD..) {
+            Some([QUERY, statement @ ..]) => statement,
+            _ => &[],
+        };
+        let words = statement.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        Self { words: words.map(<[u8]>::to_vec).collect() }
+    }
+
     /// Reads a request that is whole.
     pub(super) fn read(frame: &[u8]) -> Self {
         let words = if frame.starts_with(b"*") {

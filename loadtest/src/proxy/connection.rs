@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::board::Board;
-use super::frames::{Frames, Piece};
-use super::{After, Call, Direction, Kind};
+use super::frames::{Ends, Frames, Packets, Piece};
+use super::{After, Call, Dialect, Direction, Kind};
 use crate::clock;
 use crate::resp::Scanner;
 
@@ -154,17 +154,20 @@ impl Connection {
         from: ReadHalf<'_>,
         to: Sender<Moving>,
     ) -> Result<(), Broken> {
-        let scanner = match direction {
-            Direction::Requests => Scanner::of_requests(),
-            Direction::Replies => Scanner::of_replies(),
+        let dialect = self.board.dialect();
+        let scanner = match (dialect, direction) {
+            (Dialect::MySql, _) => Ends::MySql(Packets::default()),
+            (Dialect::Resp, Direction::Requests) => Ends::Resp(Scanner::of_requests()),
+            (Dialect::Resp, Direction::Replies) => Ends::Resp(Scanner::of_replies()),
         };
         let (mut frames, mut silent) = (Frames::new(from, scanner), false);
         while let Some(piece) = frames.next().await? {
             let call = match (direction, &piece) {
-                (Direction::Requests, Piece::Frame(bytes)) => Arc::new(Call::read(bytes)),
-                (Direction::Replies, Piece::Frame(_)) => {
-                    self.asked().pop_front().unwrap_or_default()
-                }
+                (Direction::Requests, Piece::Frame(bytes)) => Arc::new(match dialect {
+                    Dialect::Resp => Call::read(bytes),
+                    Dialect::MySql => Call::read_packet(bytes),
+                }),
+                (Direction::Replies, Piece::Frame(_)) => self.answered(dialect),
                 _ => Arc::default(),
             };
             let (bytes, is_frame) = match piece {
@@ -184,6 +187,9 @@ impl Connection {
                 Moving::Reset
             } else {
                 if direction == Direction::Requests && call.is_answered() {
+                    if dialect == Dialect::MySql {
+                        self.asked().clear();
+                    }
                     self.asked().push_back(Arc::clone(&call));
                 }
                 let due = self.delayed(direction, &call);
@@ -194,6 +200,15 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// The call that a frame of the server answers.
+    fn answered(&self, dialect: Dialect) -> Arc<Call> {
+        match dialect {
+            Dialect::Resp => self.asked().pop_front().unwrap_or_default(),
+            // A client asks one thing at a time, and is answered with as many packets as it takes.
+            Dialect::MySql => self.asked().back().cloned().unwrap_or_default(),
+        }
     }
 
     fn lost(&self, direction: Direction, call: &Call) -> Option<After> {

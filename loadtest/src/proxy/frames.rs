@@ -5,7 +5,56 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::resp::Scanner;
+use crate::resp::{Ended, Scanner, Unreadable};
+
+/// The bytes of a MySQL packet before what it says: a length of three bytes, and a number.
+pub(super) const PACKET_HEAD: usize = 4;
+
+/// Finds where frames end.
+#[derive(Debug)]
+pub(super) enum Ends {
+    /// RESP, request by request and reply by reply.
+    Resp(Scanner),
+    /// MySQL, packet by packet.
+    MySql(Packets),
+}
+
+impl Ends {
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<Ended>, Unreadable> {
+        match self {
+            Self::Resp(scanner) => scanner.scan(bytes),
+            Self::MySql(packets) => Ok(packets.scan(bytes)),
+        }
+    }
+}
+
+/// How far a MySQL packet was seen.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    head: Vec<u8>,
+    /// Bytes of the packet that were seen, its head included.
+    seen: usize,
+}
+
+impl Packets {
+    fn scan(&mut self, bytes: &[u8]) -> Option<Ended> {
+        let missing = PACKET_HEAD - self.head.len();
+        self.head.extend(bytes.iter().take(missing));
+        let [one, two, three, _] = *self.head.as_slice() else {
+            self.seen += bytes.len();
+            return None;
+        };
+        let whole =
+            PACKET_HEAD + usize::from(one) + (usize::from(two) << 8) + (usize::from(three) << 16);
+        let at = whole - self.seen;
+        if bytes.len() < at {
+            self.seen += bytes.len();
+            return None;
+        }
+        *self = Self::default();
+        Some(Ended { at, push: false })
+    }
+}
 
 /// What came in one piece.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +63,7 @@ pub(super) enum Piece {
     Frame(Bytes),
     /// A whole message that nobody asked for.
     Push(Bytes),
-    /// Bytes of a stream that is not RESP, or what a stream ended with in the middle of a frame.
+    /// Bytes of a stream that is not what it should be, or what a stream ended with in the middle of a frame.
     Bytes(Bytes),
 }
 
@@ -22,15 +71,15 @@ pub(super) enum Piece {
 #[derive(Debug)]
 pub(super) struct Frames<R> {
     from: R,
-    /// `None`: the stream is not RESP.
-    scanner: Option<Scanner>,
+    /// `None`: the stream is not what it should be.
+    scanner: Option<Ends>,
     received: BytesMut,
     /// How many of the received bytes the scanner has seen.
     scanned: usize,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(super) fn new(from: R, scanner: Scanner) -> Self {
+    pub(super) fn new(from: R, scanner: Ends) -> Self {
         Self { from, scanner: Some(scanner), received: BytesMut::new(), scanned: 0 }
     }
 

@@ -1,4 +1,4 @@
-//! A TCP proxy that does faults to the connections of a Redis client while they are in use.
+//! A TCP proxy that does faults to the connections of a Redis or MySQL client while they are in use.
 //!
 //! It reads frames, so that a fault hits whole requests and replies, and only those of chosen calls. A stream
 //! that is not RESP (TLS) is passed on as bytes: what is done to frames then never hits. Connections that
@@ -30,6 +30,18 @@ pub use self::fault::{After, Direction, Fault, Kind};
 /// When nothing can be accepted (no descriptors), it is tried again after so long.
 const ACCEPTS_AGAIN: Duration = Duration::from_millis(10);
 
+/// A free port.
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+/// What both sides of a connection speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// Redis: each request has one reply.
+    Resp,
+    /// MySQL: one request at a time, and as many packets of the server as it takes.
+    MySql,
+}
+
 /// A running proxy, on a thread of its own; it ends with all its connections when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
@@ -45,7 +57,15 @@ impl Proxy {
     /// # Errors
     /// When nothing can be bound.
     pub fn start(upstream: SocketAddr) -> anyhow::Result<Self> {
-        Self::listen(SocketAddr::from(([127, 0, 0, 1], 0)), upstream)
+        Self::listen(LOOPBACK.into(), upstream)
+    }
+
+    /// The same before a MySQL server: a call is a statement, its words those of its text.
+    ///
+    /// # Errors
+    /// When nothing can be bound.
+    pub fn start_mysql(upstream: SocketAddr) -> anyhow::Result<Self> {
+        Self::speaking(Dialect::MySql, LOOPBACK.into(), upstream)
     }
 
     /// The same at an address of one's choice.
@@ -53,11 +73,19 @@ impl Proxy {
     /// # Errors
     /// When it cannot be bound.
     pub fn listen(address: SocketAddr, upstream: SocketAddr) -> anyhow::Result<Self> {
+        Self::speaking(Dialect::Resp, address, upstream)
+    }
+
+    fn speaking(
+        dialect: Dialect,
+        address: SocketAddr,
+        upstream: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(address).with_context(|| format!("cannot listen at {address}"))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let board = Arc::new(Board::new(upstream));
+        let board = Arc::new(Board::new(dialect, upstream));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let held = Arc::clone(&board);

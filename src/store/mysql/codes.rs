@@ -74,7 +74,8 @@ impl Said {
             Self::Closed(cause, reason) => (cause, reason),
             Self::Broken(reason) => (LaterCause::StoreAway, reason),
             Self::Duplicate => (LaterCause::ThisOrder, "1062 duplicate entry".to_owned()),
-            Self::Deadlock => (LaterCause::ThisOrder, "1213 deadlock".to_owned()),
+            // Somebody else's transactions cross ours, time and again: no order is to blame.
+            Self::Deadlock => (LaterCause::StoreAway, "1213 deadlock".to_owned()),
             Self::BadRow(reason) | Self::Other(reason) => (LaterCause::ThisOrder, reason),
         };
         Later { cause, reason, after: None }
@@ -116,7 +117,7 @@ mod tests {
             assert_eq!(of(code).later().cause, LaterCause::StoreAway);
         }
         assert_eq!((of(1062), of(1213)), (Said::Duplicate, Said::Deadlock));
-        assert_eq!(of(1213).later().cause, LaterCause::ThisOrder);
+        assert_eq!(of(1213).later().cause, LaterCause::StoreAway);
         assert_eq!(of(1644), Said::Other("1644 why".to_owned()), "a trigger of the shop");
     }
 }

@@ -18,6 +18,7 @@ use crate::judge::Evidence;
 use crate::plant::{Plant, Role, Setup};
 use crate::recover::insist;
 use crate::redis::{Aof, Options, Redis};
+use crate::store::StoreAt;
 use crate::wire::full::FullWire;
 
 /// Of a new epoch: buyers come again after it.
@@ -54,7 +55,7 @@ impl Deployment {
                 ("FOREBAY_LEDGER__REDIS__RECOVER_HOLD", RECOVER_HOLD.to_owned()),
                 ("FOREBAY_STORE__SIMULATED__SERVER__EXCHANGE_MICROS", exchange_micros.to_string()),
             ],
-            store: Some(store.path().join("store")),
+            store: Some(StoreAt::Directory(store.path().join("store"))),
         };
         let start = |role| Plant::start_as(binary, Setup { role, ..setup.clone() });
         let gateways = [start(Role::Gateway).await?, start(Role::Gateway).await?];

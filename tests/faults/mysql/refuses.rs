@@ -1,0 +1,78 @@
+//! A server that is there and not as it must be: rights, tables, settings.
+
+use super::super::crowded::Crowded;
+use super::super::rig::until;
+use super::{Stand, all_placed, placed, told};
+
+#[tokio::test]
+async fn a_server_that_was_made_read_only_refuses_no_order() {
+    let stand = Stand::new().await;
+    let gateway = stand.open(10_000).await;
+    let crowd = Crowded::of("one");
+    crowd.order(&gateway, 0..10).await;
+    placed(&gateway, 10).await;
+    stand.tell("SET GLOBAL read_only = 1").await;
+    crowd.order(&gateway, 10..200).await;
+    told(&gateway, "store_misconfigured").await;
+    stand.tell("SET GLOBAL read_only = 0").await;
+    all_placed(gateway, &crowd, 200).await;
+}
+
+#[tokio::test]
+async fn rights_that_were_taken_away_refuse_no_order_and_heal() {
+    let stand = Stand::new().await;
+    let gateway = stand.open(10_000).await;
+    let crowd = Crowded::of("one");
+    crowd.order(&gateway, 0..10).await;
+    placed(&gateway, 10).await;
+    stand.tell("REVOKE INSERT ON shop.* FROM forebay").await;
+    // A connection keeps the rights that it began with.
+    stand.proxy.reset();
+    crowd.order(&gateway, 10..200).await;
+    told(&gateway, "store_misconfigured").await;
+    stand.tell("GRANT INSERT ON shop.* TO forebay").await;
+    all_placed(gateway, &crowd, 200).await;
+}
+
+#[tokio::test]
+async fn tables_that_would_take_an_order_twice_end_the_start_with_what_to_do() {
+    let stand = Stand::new().await;
+    stand.tell("ALTER TABLE forebay_orders DROP PRIMARY KEY, ADD KEY (ticket_id, line)").await;
+    let refusal = stand.plant.refused().await;
+    refusal.is(4, &["primary key of forebay_orders must be (ticket_id,line)", "forebay migrate"]);
+    let doctor = stand.plant.run(&["doctor"]).await;
+    assert_eq!(doctor.status.code(), Some(4), "{doctor:?}");
+    stand.tell("DROP TABLE forebay_orders").await;
+    stand.plant.refused().await.is(4, &["no table forebay_orders", "forebay migrate --apply"]);
+    let made = stand.plant.run(&["migrate", "--apply"]).await;
+    assert!(made.status.success(), "{made:?}");
+    stand.tell("SET GLOBAL innodb_flush_log_at_trx_commit = 2").await;
+    let strict = stand.plant.clone().set("store.mysql.durability=strict");
+    strict.refused().await.is(4, &["innodb_flush_log_at_trx_commit is 2", "strict"]);
+    let gateway = stand.plant.start().await;
+    until("the log warns", async || {
+        gateway.process.text().await.contains("innodb_flush_log_at_trx_commit is 2").then_some(())
+    })
+    .await;
+    let said = gateway.stop().await;
+    assert!(!said.said.contains("secret"), "{}", said.said);
+    said.well();
+    let wrong = stand.plant.clone().set("store.mysql.url=mysql://forebay:hunter2@127.0.0.1:1/shop");
+    let verify = wrong.run(&["verify", "--offline"]).await;
+    assert_eq!(verify.status.code(), Some(4), "{verify:?}");
+    assert!(!String::from_utf8_lossy(&verify.stderr).contains("hunter2"), "{verify:?}");
+}
+
+#[tokio::test]
+async fn tables_that_are_spoilt_while_it_runs_are_told_and_waited_for() {
+    let stand = Stand::new().await;
+    let gateway = stand.open(10_000).await;
+    let crowd = Crowded::of("one");
+    crowd.order(&gateway, 0..10).await;
+    placed(&gateway, 10).await;
+    stand.tell("RENAME TABLE forebay_orders TO elsewhere").await;
+    crowd.order(&gateway, 10..100).await;
+    told(&gateway, "store_misconfigured").await;
+    stand.tell("RENAME TABLE elsewhere TO forebay_orders").await;
+    all_placed(gateway, &crowd, 100).await;
+}
