@@ -266,6 +266,12 @@ impl Admin {
         self.ask(Method::PATCH, "/admin/v1/drain", Some(&change)).await.map(drop)
     }
 
+    /// Sets the drain's rate, such as `500/s`.
+    pub async fn set_drain_rate(&self, rate: &str) -> anyhow::Result<()> {
+        let change = json!({ "rate": rate });
+        self.ask(Method::PATCH, "/admin/v1/drain", Some(&change)).await.map(drop)
+    }
+
     /// The gateway's metrics.
     pub async fn metrics(&self) -> anyhow::Result<Scrape> {
         Ok(Scrape::parse(&self.metrics_text().await?))

@@ -24,6 +24,7 @@ pub mod load;
 pub mod mariadb;
 pub mod measure;
 mod median;
+mod on_mysql;
 mod on_redis;
 pub mod output;
 pub mod pace;

@@ -3,6 +3,7 @@
 
 mod dashboards;
 mod demo;
+mod drain;
 mod edge;
 mod exact;
 mod first_sale;
@@ -10,6 +11,7 @@ mod kill;
 mod limits;
 mod memory;
 mod model;
+mod mysql;
 mod overload;
 mod pace;
 mod peers;
@@ -69,6 +71,10 @@ pub enum Name {
     Waiting,
     /// Redis as the ledger of many processes: exact, paced over all of them, and nothing lost when any is killed
     Redis,
+    /// Orders end in a real MariaDB that is killed and does not answer its commits: each once, with both ledgers
+    Mysql,
+    /// What it costs to carry orders into a real MariaDB, from both ledgers
+    Drain,
     /// Every scenario of the load test keeps every promise
     Scenarios,
     /// Every bad input is answered as it should be, and no proxy in front counts requests differently
@@ -163,6 +169,8 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
         Name::Redis => Box::pin(redis::prove(&binary, proof.scale, &mut checks)).await?,
+        Name::Mysql => Box::pin(mysql::prove(&binary, proof.scale, &mut checks)).await?,
+        Name::Drain => Box::pin(drain::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Scenarios => {
             Box::pin(scenarios::prove(&binary, proof.scale, &mut checks)).await?;
         }

@@ -1,0 +1,208 @@
+//! What it costs to carry orders into a real MariaDB, from both ledgers: orders a second without a pace, CPU of all
+//! processes over an order's whole life as a multiple of bare hyper in the same run, and the pace at 10,000 a second.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::{Checks, Scale};
+use crate::clock;
+use crate::cpu::{cpu_time, tree};
+use crate::drive::{Arrivals, Drive, look, shared};
+use crate::form::{Crowd, OrderForm};
+use crate::median::median;
+use crate::on_mysql::OnMySql;
+use crate::pace::attempts;
+use crate::plant::Plant;
+use crate::redis::{Options, Redis};
+use crate::tally::Tally;
+use crate::target::Target;
+use crate::wire::lean::LeanWire;
+use crate::yardstick::Yardstick;
+use crate::{output, report};
+
+const SKU: &str = "phone";
+const CONNECTIONS: usize = 64;
+/// What bare hyper answers, as long as a 202.
+const BODY_BYTES: usize = 183;
+const DRAINED_WITHIN: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// Least orders a second into MariaDB, and most CPU of a whole life against bare hyper.
+const LEAST_A_SECOND: f64 = 30_000.0;
+const LIFE_MOST: f64 = 6.0;
+const PACE: f64 = 10_000.0;
+
+/// What one round saw of one ledger.
+struct Seen {
+    a_second: f64,
+    /// CPU microseconds an order: taken, carried, and what of each was MariaDB's.
+    taken: f64,
+    carried: f64,
+    database: f64,
+    /// Attempts a second under a pace of 10,000.
+    pace: f64,
+}
+
+pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
+    let (rounds, orders) = scale.pick((1, 5_000), (3, 200_000));
+    for name in ["embedded", "Redis"] {
+        let (mut seen, mut bare) = (Vec::new(), Vec::new());
+        for round in 1..=rounds {
+            output::note(format_args!("round {round} of {rounds}: {name} ledger"));
+            bare.push(bare_hyper(orders).await?);
+            seen.push(one(binary, name == "Redis", orders).await?);
+        }
+        told(name, &seen, &bare, scale, checks);
+    }
+    Ok(())
+}
+
+fn told(name: &str, seen: &[Seen], bare: &[f64], scale: Scale, checks: &mut Checks) {
+    let of = |part: fn(&Seen) -> f64| median(&seen.iter().map(part).collect::<Vec<_>>());
+    let lives = seen.iter().zip(bare).map(|(seen, bare)| (seen.taken + seen.carried) / bare);
+    let (life, a_second) = (median(&lives.collect::<Vec<_>>()), of(|seen| seen.a_second));
+    report::row(
+        &format!("{name} ledger into MariaDB"),
+        format_args!(
+            "{a_second:.0} orders/s; CPU an order {:.1} us taken, {:.1} us carried ({:.1} us of it MariaDB); bare hyper {:.1} us",
+            of(|seen| seen.taken),
+            of(|seen| seen.carried),
+            of(|seen| seen.database),
+            median(bare),
+        ),
+    );
+    let pace = of(|seen| seen.pace);
+    if scale == Scale::Small {
+        return output::line("small scale: every figure is measured, none is judged");
+    }
+    checks.threshold(
+        a_second >= LEAST_A_SECOND,
+        format_args!("{name}: {a_second:.0} orders/s of {LEAST_A_SECOND}"),
+    );
+    checks.threshold(
+        life <= LIFE_MOST,
+        format_args!("{name}: whole life {life:.2} x bare hyper of {LIFE_MOST}"),
+    );
+    let off = (pace / PACE - 1.0) * 100.0;
+    checks
+        .threshold(off.abs() <= 1.0, format_args!("{name}: {pace:.0}/s at {PACE}/s ({off:+.2} %)"));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no round is 2^52 orders long")]
+fn each(amount: f64, orders: u64) -> f64 {
+    amount / orders as f64
+}
+
+/// CPU microseconds of bare hyper an answer.
+async fn bare_hyper(orders: u64) -> anyhow::Result<f64> {
+    let mut bare = Yardstick::bare(BODY_BYTES).await?;
+    let form = OrderForm::new("bare", SKU, Crowd::new("bare", 1)).with_payload_of_100_bytes();
+    send(&bare.public, &form, orders / 20).await?;
+    let before = cpu_time(&tree(bare.process.pid())?)?;
+    send(&bare.public, &form, orders).await?;
+    let used = cpu_time(&tree(bare.process.pid())?)? - before;
+    bare.process.kill().await?;
+    Ok(each(used.as_secs_f64() * 1e6, orders))
+}
+
+/// Sends orders as fast as answers come; each must be taken.
+async fn send(target: &Target, form: &OrderForm, orders: u64) -> anyhow::Result<()> {
+    let drive = Drive {
+        target: target.clone(),
+        form: form.clone(),
+        connections: CONNECTIONS,
+        arrivals: Arrivals::WhenFree,
+        patience: Duration::from_secs(30),
+        late_after: Duration::from_millis(10),
+    };
+    let tally = shared(Tally::default());
+    drive.run::<LeanWire, Tally>(0..orders, tally.clone()).await;
+    let tally = look(&tally);
+    ensure!(tally.with_status(202) == orders, "not every order was taken: {:?}", tally.statuses());
+    Ok(())
+}
+
+async fn one(binary: &Path, on_redis: bool, orders: u64) -> anyhow::Result<Seen> {
+    let mut store =
+        OnMySql::start(binary, &["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"])
+            .await?;
+    let mut environment = store.environment(store.server.address());
+    let mut redis = None;
+    if on_redis {
+        let server = Redis::start(&Options::timed(false)).await?;
+        environment.extend([
+            ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
+            ("FOREBAY_LEDGER__REDIS__URL", server.url()),
+        ]);
+        redis = Some(server);
+    }
+    let mut plant = Plant::start_with(binary, "unlimited", environment).await?;
+    let ours: Vec<u32> =
+        [Some(plant.process.pid()), redis.as_ref().map(Redis::pid)].into_iter().flatten().collect();
+    let database = [store.server.pid()];
+    // Connections stand and tables are warm.
+    sale_of(&plant, "first", orders / 20).await?;
+    plant.settled("first", DRAINED_WITHIN).await?;
+
+    plant.admin.pause_drain(true).await?;
+    let begun = cpu_time(&ours)?;
+    sale_of(&plant, "life", orders).await?;
+    let (waiting, idle) = (cpu_time(&ours)?, cpu_time(&database)?);
+    let from = clock::now();
+    plant.admin.pause_drain(false).await?;
+    drained(&plant, "life", orders).await?;
+    let took = (clock::now() - from).as_secs_f64();
+    let (settled, worked) = (cpu_time(&ours)?, cpu_time(&database)?);
+
+    let pace = paced(&plant, orders).await?;
+    plant.process.kill().await?;
+    store.server.kill().await?;
+    let micros = |time: Duration| each(time.as_secs_f64() * 1e6, orders);
+    let database = micros(worked - idle);
+    Ok(Seen {
+        a_second: 1.0 / each(took, orders),
+        taken: micros(waiting - begun),
+        carried: micros(settled - waiting) + database,
+        database,
+        pace,
+    })
+}
+
+/// Makes a sale and lets a crowd order in it.
+async fn sale_of(plant: &Plant, name: &str, orders: u64) -> anyhow::Result<()> {
+    plant.admin.create_sale(name, SKU, orders, Some(1)).await?;
+    plant.phase(name, "open").await?;
+    let form = OrderForm::new(name, SKU, Crowd::new(name, 1)).with_payload_of_100_bytes();
+    send(&plant.public, &form, orders).await
+}
+
+/// Waits until every order is placed.
+async fn drained(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
+    let until = clock::now() + DRAINED_WITHIN;
+    loop {
+        let census = plant.admin.census(sale).await?;
+        if census.unsettled() == 0 {
+            ensure!(census.placed == orders, "{} of {orders} orders were placed", census.placed);
+            return Ok(());
+        }
+        ensure!(clock::now() < until, "{} orders still wait", census.unsettled());
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Attempts a second while there is a backlog, at a pace of 10,000.
+async fn paced(plant: &Plant, orders: u64) -> anyhow::Result<f64> {
+    plant.admin.pause_drain(true).await?;
+    sale_of(plant, "pace", orders).await?;
+    plant.admin.set_drain_rate(&format!("{PACE}/s")).await?;
+    plant.admin.pause_drain(false).await?;
+    drained(plant, "pace", orders).await?;
+    let rows = plant.admin.tickets("pace").await?;
+    let at = attempts(&rows)?;
+    // Without the first tenth: it begins with an empty bucket, and with what was claimed before the rate was known.
+    let at = at.get(at.len() / 10..).unwrap_or_default();
+    let (Some(first), Some(last)) = (at.first(), at.last()) else { return Ok(0.0) };
+    #[expect(clippy::cast_precision_loss, reason = "no run takes 2^52 microseconds")]
+    Ok((at.len() - 1) as f64 * 1e6 / (last - first).max(1) as f64)
+}
