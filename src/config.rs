@@ -28,7 +28,7 @@ use finding::Findings;
 pub use finding::{At, Finding, Severity};
 pub use log::{Format, Level, Log};
 pub use meant::Settings;
-pub use said::{Engine, Ledger, Retention, Store, StoreKind};
+pub use said::{Engine, Ledger, Retention, Store, StoreKind, Verify};
 pub use sale::ConfiguredSale;
 pub use source::Place;
 use source::Source;

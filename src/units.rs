@@ -16,6 +16,11 @@ pub struct BadUnit(&'static str);
 #[serde(try_from = "String", into = "String")]
 pub struct Span(pub Duration);
 
+/// How often something is done: `off`, or a duration of at least a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Every(pub Option<Duration>);
+
 /// A size in bytes written with its unit: `4KiB`, `64MiB`, `1GiB`, `512B`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -59,6 +64,30 @@ impl fmt::Display for Span {
     }
 }
 
+impl FromStr for Every {
+    type Err = BadUnit;
+
+    fn from_str(text: &str) -> Result<Self, BadUnit> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let Span(every) = text.parse()?;
+        if every < Duration::from_secs(1) {
+            return Err(BadUnit("it is done every second at most: \"1s\", \"5m\", or \"off\""));
+        }
+        Ok(Self(Some(every)))
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(every) => Span(every).fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
 impl FromStr for Size {
     type Err = BadUnit;
 
@@ -94,6 +123,7 @@ macro_rules! text_form {
 }
 
 text_form!(Span);
+text_form!(Every);
 text_form!(Size);
 
 /// A whole number as people read it: `1,234,567`.

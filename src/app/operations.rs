@@ -36,7 +36,7 @@ pub(super) struct OfEngines {
     /// The drain of this process, if it has one.
     pub(super) drain: Option<DrainStatus>,
     pub(super) waiting: Waiting,
-    pub(super) verifier: RunningVerifier,
+    pub(super) verifier: Arc<RunningVerifier>,
     pub(super) reloader: Arc<Reloader>,
 }
 

@@ -179,7 +179,11 @@ impl Process {
         let embedded = settings.ledger.engine == Engine::Embedded;
         let directory = embedded.then(|| settings.ledger.embedded.directory.clone());
         let metrics = recorder::exposition(metrics, directory);
-        let verifier = RunningVerifier::new(&self.engines, &settings, &clock);
+        let verifier = Arc::new(RunningVerifier::new(&self.engines, &settings, &clock));
+        if let (Some(every), StoreAccess::Held(_)) = (settings.verify.every.0, &self.engines.store)
+        {
+            self.control.until_stop("verify", upkeep::verify(Arc::clone(&verifier), every));
+        }
         let reloader = Arc::new(Reloader::new(inputs, settings, live, Arc::clone(&clock)));
         self.work.until_stop("reload", Arc::clone(&reloader).follow(hangups));
         let operations = self.operations(drain, verifier, reloader);
@@ -216,7 +220,7 @@ impl Process {
     fn operations(
         &self,
         drain: Option<DrainStatus>,
-        verifier: RunningVerifier,
+        verifier: Arc<RunningVerifier>,
         reloader: Arc<Reloader>,
     ) -> OfEngines {
         let waiting = Waiting::default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::verifier::RunningVerifier;
 use crate::admission::Limits;
 use crate::clock::micros;
 use crate::config::Retention;
@@ -36,6 +37,17 @@ pub(super) async fn metrics(registry: Registry) {
     loop {
         tokio::time::sleep(RETAIN_EVERY).await;
         registry.sweep();
+    }
+}
+
+/// Proves ledger and store again and again; what is broken is in the log and in the metric by then.
+pub(super) async fn verify(verifier: Arc<RunningVerifier>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match verifier.verify().await {
+            Ok(report) => tracing::debug!(ok = report.ok, "verified"),
+            Err(fault) => tracing::warn!(?fault, "ledger and store could not be verified now"),
+        }
     }
 }
 

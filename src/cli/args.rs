@@ -22,6 +22,7 @@ use crate::sale::Rate;
 use crate::sale::SaleName;
 use crate::sale::Sku;
 use crate::tools::load::Options;
+use crate::units::Every;
 
 const EXAMPLES: &str = "Examples:
   forebay                                    run, with an open sale to try
@@ -370,6 +371,12 @@ pub(super) struct Doctor {
 #[command(mut_arg("url", |arg| arg.conflicts_with("offline")))]
 #[command(mut_arg("token_file", |arg| arg.conflicts_with("offline")))]
 pub(super) struct Verify {
+    /// Look again and again, a line each; ends with the first finding.
+    #[arg(long, conflicts_with = "offline")]
+    pub(super) watch: bool,
+    /// How long to wait between two looks.
+    #[arg(long, value_name = "DURATION", default_value = "5s", requires = "watch")]
+    pub(super) every: Every,
     /// Read the ledger's directory and the store with no gateway running; --config says where they are. Without it
     /// the gateway at --admin is asked, which has its settings itself.
     #[arg(long)]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::args::Verify;
 use super::check;
+use super::client::Answer;
 use super::client::Client;
 use super::exit::Exit;
 use super::exit::Failure;
@@ -15,28 +16,61 @@ use crate::app;
 use crate::units::counted;
 
 pub(super) fn run(verify: Verify) -> Outcome {
-    let (json, report) = if verify.offline {
-        let inputs = check::inputs(verify.settings);
-        let settings = check::settings(&inputs)?;
-        let report = app::verify_offline(&settings).map_err(serve::failure)?;
-        let report = serde_json::to_value(&report)
-            .map_err(|error| Failure::new(Exit::Failed, format!("the report: {error}")))?;
-        (report.to_string(), report)
-    } else {
-        let answer = Client::new(&verify.admin)?.patient()?.get("/admin/v1/verify")?;
-        (answer.text, answer.value)
-    };
+    if verify.watch {
+        return watch(&verify);
+    }
+    if !verify.offline {
+        let answer = look(&verify)?;
+        return shown(&verify, &answer.text, &answer.value);
+    }
+    let settings = check::settings(&check::inputs(verify.settings.clone()))?;
+    let report = app::verify_offline(&settings).map_err(serve::failure)?;
+    let report = serde_json::to_value(&report)
+        .map_err(|error| Failure::new(Exit::Failed, format!("the report: {error}")))?;
+    shown(&verify, &report.to_string(), &report)
+}
+
+/// What the gateway says.
+fn look(verify: &Verify) -> Result<Answer, Failure> {
+    Client::new(&verify.admin)?.patient()?.get("/admin/v1/verify")
+}
+
+/// A line for each look, until one finds something.
+fn watch(verify: &Verify) -> Outcome {
+    let every = verify.every.0.unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    loop {
+        match look(verify) {
+            Ok(answer) if !holds(&answer.value) => {
+                return shown(verify, &answer.text, &answer.value);
+            }
+            Ok(answer) if verify.admin.json => output::line(answer.text.trim_end())?,
+            Ok(answer) => output::line(&told(&answer.value).trim_end().replace('\n', "; "))?,
+            // A gateway that is away, or whose store is, is looked at again.
+            Err(failure) if matches!(failure.exit, Exit::Failed | Exit::Dependency) => {
+                output::message(&format!("forebay: {failure}"));
+            }
+            Err(failure) => return Err(failure),
+        }
+        runtime.block_on(async { tokio::time::sleep(every).await });
+    }
+}
+
+fn holds(report: &Value) -> bool {
+    report.get("ok").and_then(Value::as_bool) == Some(true)
+}
+
+fn shown(verify: &Verify, json: &str, report: &Value) -> Outcome {
     if verify.admin.json {
         output::line(json.trim_end())?;
     } else {
-        output::data(told(&report).as_bytes())?;
-        let rows = rows(&report);
+        output::data(told(report).as_bytes())?;
+        let rows = rows(report);
         if !rows.is_empty() {
             output::table(&["LAW", "SALE", "SKU", "TICKET", "EXPECTED", "FOUND"], &rows)?;
         }
     }
-    let holds = report.get("ok").and_then(Value::as_bool) == Some(true);
-    Ok(if holds { Exit::Ok } else { Exit::Broken })
+    Ok(if holds(report) { Exit::Ok } else { Exit::Broken })
 }
 
 /// The report in a few lines.

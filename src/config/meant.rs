@@ -20,6 +20,7 @@ use super::said::Retention;
 use super::said::Said;
 use super::said::Store;
 use super::said::StoreKind;
+use super::said::Verify;
 use super::sale;
 use super::sale::ConfiguredSale;
 use super::secrets;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub retry: drain::Retry,
     /// Where orders end.
     pub store: Store,
+    /// `[verify]`.
+    pub verify: Verify,
     /// How long what is over is kept.
     pub retention: Retention,
     /// The log.
@@ -116,6 +119,7 @@ pub(super) fn check(
         drain: said.drain,
         retry: said.retry,
         store: said.store,
+        verify: said.verify,
         retention: said.retention,
         log: said.log,
         sales: sales.into_iter().map(|(_, sale)| sale).collect(),

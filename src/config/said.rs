@@ -16,6 +16,7 @@ use crate::ledger::embedded;
 use crate::ledger::redis;
 use crate::store::mysql;
 use crate::store::simulated;
+use crate::units::Every;
 use crate::units::Span;
 
 /// All sections but `[[sale]]`, which is a list and read on its own.
@@ -32,6 +33,7 @@ pub(super) struct Said {
     pub(super) drain: drain::Config,
     pub(super) retry: drain::Retry,
     pub(super) store: Store,
+    pub(super) verify: Verify,
     pub(super) retention: Retention,
     pub(super) log: Log,
 }
@@ -88,6 +90,14 @@ pub enum StoreKind {
     Simulated,
     /// A MySQL or MariaDB server.
     Mysql,
+}
+
+/// `[verify]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Verify {
+    /// How often a process that carries orders proves ledger and store by itself.
+    pub every: Every,
 }
 
 /// `[retention]`: how long what is over is kept.

@@ -68,7 +68,8 @@ async fn with(
     plant.phase(SALE, "open").await?;
     let commits = AtomicU64::new(0);
     let one_in = Calls::that(move |call| {
-        call.command() == "COMMIT" && commits.fetch_add(1, Ordering::Relaxed) % LOST_ONE_IN == 0
+        call.command() == "COMMIT"
+            && commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOST_ONE_IN)
     });
     let lost = proxy.inject(Fault::drop_reply(After::Reset).of(one_in));
 

@@ -1,9 +1,12 @@
 //! Somebody changes rows by hand, or brings back an old copy: `verify` names it.
 
+use std::path::Path;
+
+use forebay_loadtest::gateway::Process;
 use serde_json::Value;
 
 use super::super::crowded::Crowded;
-use super::super::rig::Gateway;
+use super::super::rig::{AT_LAST, Gateway, until};
 use super::super::wire::order;
 use super::{Stand, placed};
 
@@ -91,6 +94,30 @@ async fn every_row_that_was_changed_by_hand_is_named() {
     stand.tell("UPDATE forebay_stock SET available = available + 1").await;
     let offline = stand.plant.run(&["verify", "--offline"]).await;
     assert_eq!(offline.status.code(), Some(5), "{offline:?}");
+}
+
+#[tokio::test]
+async fn what_is_broken_ends_a_watch_and_is_counted_by_a_gateway_that_looks_by_itself() {
+    let stand = Stand::new().await.set("verify.every=1s");
+    let gateway = stand.open(1_000).await;
+    let crowd = Crowded::of("one");
+    crowd.order(&gateway, 0..20).await;
+    placed(&gateway, 20).await;
+    let admin = format!("http://{}", gateway.admin);
+    let words = ["verify", "--watch", "--every", "1s", "--admin", &admin];
+    let forebay = Path::new(env!("CARGO_BIN_EXE_forebay"));
+    let mut watching = Process::start(forebay, &words, stand.plant.path(), &[]).unwrap();
+    let looked = |text: &str| (text.matches("ok: every law holds").count() > 1).then_some(());
+    watching.printed(AT_LAST, looked).await.unwrap();
+    stand.tell("UPDATE forebay_stock SET available = available + 1").await;
+    let broken = |text: &str| (text.contains("BROKEN: ") && text.contains("phone")).then_some(());
+    watching.printed(AT_LAST, broken).await.unwrap();
+    until("it has ended", async || (!watching.is_running().unwrap()).then_some(())).await;
+    until("it is counted", async || {
+        (gateway.metric("forebay_invariant_violations_total", "").await > 0.0).then_some(())
+    })
+    .await;
+    gateway.stop().await.well();
 }
 
 #[tokio::test]
