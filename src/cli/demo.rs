@@ -44,6 +44,10 @@ pub(super) struct Demo {
     /// Where the report goes; a file that is there is replaced.
     #[arg(long, value_name = "FILE", default_value = "forebay-demo.html")]
     report: PathBuf,
+    /// A MySQL or MariaDB in place of the simulated store: mysql://user[:password]@host[:port]/database. The demo makes
+    /// three tables in that database and takes them away again.
+    #[arg(long, value_name = "URL")]
+    mysql: Option<String>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -66,7 +70,9 @@ enum Part {
 pub(super) fn run(demo: Demo) -> Outcome {
     match demo.part {
         Some(Part::Direct { store, stock, pool }) => {
-            direct(demo::direct::Direct { store, stock, pool })
+            // An argument would show the password.
+            let mysql = std::env::var(demo::DATABASE_VARIABLE).ok();
+            direct(demo::direct::Direct { store, mysql, stock, pool })
         }
         None => shown(&demo),
     }
@@ -84,14 +90,35 @@ fn direct(direct: demo::direct::Direct) -> Outcome {
 }
 
 fn shown(arguments: &Demo) -> Outcome {
-    let options = options(arguments)?;
+    let mut options = options(arguments)?;
     let fresh = !arguments.report.exists();
     writable(&arguments.report)?;
-    let done = played(arguments, &options);
+    let done = match &arguments.mysql {
+        Some(url) => on_tables(url, arguments, &mut options),
+        None => played(arguments, &options),
+    };
     if done.is_err() && fresh {
         // An empty report would look like one.
         let _ = std::fs::remove_file(&arguments.report);
     }
+    done
+}
+
+/// Plays on tables that are made for it, and takes them away however it ends.
+fn on_tables(url: &str, arguments: &Demo, options: &mut demo::Options) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    demo::Tables::named(url)
+        .map_err(|error| Failure::new(Exit::Usage, format!("--mysql {error}")))?;
+    let unreachable = |error: anyhow::Error| Failure::new(Exit::Dependency, format!("{error:#}"));
+    let tables = runtime.block_on(demo::Tables::make(url)).map_err(unreachable)?;
+    options.tables = Some(tables.clone());
+    let done = played(arguments, options);
+    runtime.block_on(tables.take_away()).map_err(|error| {
+        Failure::new(
+            Exit::Dependency,
+            format!("the demo's tables forebay_* are left there: {error:#}"),
+        )
+    })?;
     done
 }
 
@@ -114,7 +141,7 @@ fn played(arguments: &Demo, options: &demo::Options) -> Outcome {
     std::fs::write(&arguments.report, &seen.html).map_err(unwritable(&arguments.report))?;
     output::table(&["", "DIRECTLY", "THROUGH FOREBAY"], &demo::rows(&seen.scenes))?;
     output::line("")?;
-    output::table(&["THE STORE", "", "SOURCE"], &demo::constants())?;
+    output::table(&["THE STORE", "", "SOURCE"], &demo::constants(options))?;
     output::line(&format!("\n{}", seen.proof.told()))?;
     output::line(&format!("report: {}", arguments.report.display()))?;
     output::line(&demo::sentence(&seen.scenes, options))?;
@@ -151,6 +178,7 @@ fn options(arguments: &Demo) -> Result<demo::Options, Failure> {
         over: over.0,
         stock: stock.unwrap_or(*buyers),
         rate: *rate,
+        tables: None,
         files: app::raise_open_files(),
     })
 }

@@ -1,4 +1,4 @@
-//! `forebay demo`: the same burst twice over real HTTP, at the same simulated store with the same constants: first
+//! `forebay demo`: the same burst twice over real HTTP, at the same store (simulated, or a MySQL of the user's): first
 //! straight at the store, as a shop without a gateway, then through Forebay. It shows what became of the buyers.
 
 mod crowd;
@@ -8,6 +8,7 @@ mod moments;
 mod proof;
 mod report;
 mod scene;
+mod store;
 mod summary;
 
 use std::path::PathBuf;
@@ -19,11 +20,14 @@ use forebay_loadtest::target::Target;
 pub use live::picture;
 pub use moments::Moment;
 pub use proof::Proof;
+pub use store::DATABASE_VARIABLE;
+pub use store::Tables;
 pub use summary::Summary;
 pub use summary::WITHIN;
 pub use summary::rows;
 pub use summary::sentence;
 
+use self::store::StoreAt;
 use crate::sale::Rate;
 use crate::store::simulated;
 
@@ -49,8 +53,20 @@ pub struct Options {
     pub stock: u64,
     /// Orders a second that the drain takes to the store.
     pub rate: Rate,
+    /// Orders end there, and not in a simulated store.
+    pub tables: Option<Tables>,
     /// Files that this process may open, which bounds how many buyers hold a connection.
     pub files: u64,
+}
+
+impl Options {
+    /// The store of one way: the tables, or a directory of its own.
+    fn store(&self, directory: PathBuf) -> StoreAt {
+        match &self.tables {
+            Some(tables) => StoreAt::Tables(tables.clone()),
+            None => StoreAt::Directory(directory),
+        }
+    }
 }
 
 /// The two ways.
@@ -102,6 +118,7 @@ pub struct Demo {
 pub async fn run(options: &Options, show: &mut dyn FnMut(&[Scene])) -> anyhow::Result<Demo> {
     let place = tempfile::Builder::new().prefix("forebay-demo-").tempdir()?;
     let direct = {
+        empty(options).await?;
         let site = Site::direct(options, place.path()).await?;
         let scene =
             scene::play(&site, options, &mut |scene| show(std::slice::from_ref(scene))).await?;
@@ -109,6 +126,7 @@ pub async fn run(options: &Options, show: &mut dyn FnMut(&[Scene])) -> anyhow::R
         scene
     };
     let (through, proof) = {
+        empty(options).await?;
         let site = Site::forebay(options, place.path()).await?;
         let mut both = |scene: &Scene| show(&[direct.clone(), scene.clone()]);
         let scene = scene::play(&site, options, &mut both).await?;
@@ -121,12 +139,22 @@ pub async fn run(options: &Options, show: &mut dyn FnMut(&[Scene])) -> anyhow::R
     Ok(Demo { scenes, proof, html })
 }
 
-/// The store's constants as rows: name, value, source.
+async fn empty(options: &Options) -> anyhow::Result<()> {
+    match &options.tables {
+        Some(tables) => tables.empty().await.context("--mysql"),
+        None => Ok(()),
+    }
+}
+
+/// What the store is, as rows: name, value, source.
 #[must_use]
-pub fn constants() -> Vec<Vec<String>> {
-    let config = simulated::Config::default();
+pub fn constants(options: &Options) -> Vec<Vec<String>> {
     let row =
         |name: &str, value: String, source: &str| vec![name.to_owned(), value, source.to_owned()];
+    if let Some(tables) = &options.tables {
+        return vec![row("server", tables.version.clone(), "--mysql")];
+    }
+    let config = simulated::Config::default();
     let connections =
         row("connections", config.connections.to_string(), "max_connections as it comes");
     let measured = config.server.table();
@@ -140,19 +168,19 @@ struct Site {
     process: Process,
     public: Target,
     admin: Option<Target>,
-    /// Where its `store.sqlite` lies.
-    store: PathBuf,
+    store: StoreAt,
 }
 
 impl Site {
     async fn direct(options: &Options, place: &std::path::Path) -> anyhow::Result<Self> {
-        let store = place.join("direct/store");
-        std::fs::create_dir_all(&store)?;
+        let directory = place.join("direct/store");
+        std::fs::create_dir_all(&directory)?;
         let (stock, pool) = (options.stock.to_string(), POOL.to_string());
-        let store_text = store.to_string_lossy().into_owned();
+        let directory_text = directory.to_string_lossy().into_owned();
         let arguments =
-            ["demo", "direct", "--store", &store_text, "--stock", &stock, "--pool", &pool];
-        let process = Process::start(&options.binary, &arguments, place, &[])?;
+            ["demo", "direct", "--store", &directory_text, "--stock", &stock, "--pool", &pool];
+        let store = options.store(directory);
+        let process = Process::start(&options.binary, &arguments, place, &store.environment())?;
         let public = listens(&process, "orders").await?;
         Ok(Self { way: Way::Direct, process, public, admin: None, store })
     }
@@ -168,12 +196,12 @@ impl Site {
         );
         std::fs::write(home.join("forebay.toml"), settings)?;
         let arguments = ["serve", "--config", "forebay.toml"];
-        let mut process = Process::start(&options.binary, &arguments, &home, &[])?;
+        // The directory is the default one, below where the process was started.
+        let store = options.store(home.join(simulated::Config::default().directory));
+        let mut process = Process::start(&options.binary, &arguments, &home, &store.environment())?;
         let public = listens(&process, "orders").await?;
         let admin = listens(&process, "admin").await?;
         process.ready(&public, LISTENS_WITHIN).await?;
-        // The directory is the default one, below where the process was started.
-        let store = home.join(simulated::Config::default().directory);
         Ok(Self { way: Way::Forebay, process, public, admin: Some(admin), store })
     }
 

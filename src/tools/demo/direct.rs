@@ -41,7 +41,9 @@ use crate::sale::SaleNo;
 use crate::sale::StockChange;
 use crate::store::PlaceOrder;
 use crate::store::Placement;
-use crate::store::Store as _;
+use crate::store::SharedStore;
+use crate::store::mysql;
+use crate::store::mysql::MySql;
 use crate::store::simulated::Config;
 use crate::store::simulated::Simulated;
 
@@ -58,6 +60,8 @@ const SALE_NO: SaleNo = SaleNo(1);
 pub struct Direct {
     /// The simulated store's directory.
     pub store: PathBuf,
+    /// The database in place of it.
+    pub mysql: Option<String>,
     /// Units for sale.
     pub stock: u64,
     /// Connections of the pool.
@@ -65,7 +69,7 @@ pub struct Direct {
 }
 
 struct Shop {
-    store: Simulated,
+    store: SharedStore,
     pool: Semaphore,
     clock: SharedClock,
     seal: SaleSeal,
@@ -104,8 +108,16 @@ pub async fn serve(direct: Direct, announce: impl FnOnce(SocketAddr)) -> anyhow:
 impl Shop {
     async fn open(direct: Direct) -> anyhow::Result<Self> {
         let clock: SharedClock = Arc::new(SystemClock::new());
-        let config = Config { directory: direct.store, ..Config::default() };
-        let store = Simulated::open(config, Arc::clone(&clock))?;
+        let store: SharedStore = match direct.mysql {
+            Some(url) => {
+                let connections = direct.pool;
+                Arc::new(MySql::new(mysql::Config { url, connections, ..mysql::Config::default() }))
+            }
+            None => {
+                let config = Config { directory: direct.store, ..Config::default() };
+                Arc::new(Simulated::open(config, Arc::clone(&clock))?)
+            }
+        };
         let delta = i64::try_from(direct.stock).context("the stock")?;
         let (sale, sku) = (SALE.parse().map_err(invalid)?, SKU.parse().map_err(invalid)?);
         let stock = StockChange { sale_no: SALE_NO, sale, number: 1, sku, creates: true, delta };

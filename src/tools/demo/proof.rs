@@ -9,7 +9,7 @@ use forebay_loadtest::admin::Admin;
 use super::SALE;
 use super::Scene;
 use super::Site;
-use super::scene::StoreView;
+use super::store::StoreView;
 use crate::units::grouped;
 
 /// What is accepted is in the store within it, as late as a slow machine makes it.
@@ -50,7 +50,7 @@ pub(super) async fn of(site: &Site, scene: &Scene) -> anyhow::Result<Proof> {
     let admin = Admin::new(site.admin.clone().context("the gateway has an admin listener")?, None);
     let census = admin.census_until(SALE, SETTLES_WITHIN, |census| census.unsettled() == 0).await?;
     let verified = admin.verify().await?;
-    let (_, stored) = StoreView::open(&site.store)?.orders().await?;
+    let (_, stored) = StoreView::open(&site.store).await?.orders().await?;
     let last = scene.moments.last().copied().unwrap_or_default();
     let (promised, accepted) = (last.taken, census.accepted);
     // Who was told nothing definite may have an order all the same; nobody else may.

@@ -36,13 +36,17 @@ pub(super) fn html(options: &Options, scenes: &[Scene; 2], proof: &Proof) -> Str
     page.section("What the store saw");
     page.chart(&store(scenes));
     page.section("How it was made");
-    page.paragraph(
-        "Both ways serve real HTTP on this machine, from a process of their own, one after the other. Both write to the \
-         same simulated store with the same constants. Directly, a request takes a connection of a pool, and one \
+    let store = match &options.tables {
+        Some(tables) => format!("the same tables of the same server, {}", tables.version),
+        None => "the same simulated store with the same constants".to_owned(),
+    };
+    page.paragraph(format!(
+        "Both ways serve real HTTP on this machine, from a process of their own, one after the other. Both write to \
+         {store}. Directly, a request takes a connection of a pool, and one \
          transaction takes the unit with a guarded decrement and inserts the order; who gets no connection within two \
          seconds is told to come again. Through Forebay, the order is accepted on disk and answered with a ticket, and \
          the drain takes it to the store at the rate that was set.",
-    );
+    ));
     page.table(&["constant", "value", "source"], &constants(options));
     page.html()
 }
@@ -152,6 +156,6 @@ fn constants(options: &Options) -> Vec<Vec<String>> {
         own("drain rate", options.rate.to_string(), "--rate"),
         own("units for sale", grouped(options.stock), "--stock"),
     ];
-    rows.extend(super::constants());
+    rows.extend(super::constants(options));
     rows
 }

@@ -1,16 +1,12 @@
 //! One way, played: the crowd comes, a spectator looks, until every buyer has his answer and every order lies in the
 //! store.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use anyhow::ensure;
 use forebay_loadtest::clock;
-use rusqlite::Connection;
-use rusqlite::OpenFlags;
-use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 use tokio::time::interval;
 
@@ -20,6 +16,7 @@ use super::Scene;
 use super::Site;
 use super::crowd::Crowd;
 use super::moments::EVERY;
+use super::store::StoreView;
 use super::summary::Summary;
 
 /// Beyond what the drain needs by its rate: a machine that is busy with something else.
@@ -32,7 +29,7 @@ pub(super) async fn play(
     show: &mut dyn FnMut(&Scene),
 ) -> anyhow::Result<Scene> {
     let mut scene = Scene { way: site.way, moments: vec![Moment::default()], summary: None };
-    let mut store = StoreView::open(&site.store)?;
+    let mut store = StoreView::open(&site.store).await?;
     let crowd = Crowd::new(site.public.clone(), options.files);
     crowd.gather(options.buyers).await?;
     let start = clock::now();
@@ -66,28 +63,4 @@ pub(super) async fn play(
     scene.summary = Some(Summary::of(&scene.moments, &crowd.heard().fates));
     show(&scene);
     Ok(scene)
-}
-
-/// The store's orders, counted by somebody who is neither the shop nor the gateway.
-pub(super) struct StoreView(Connection);
-
-impl StoreView {
-    pub(super) fn open(directory: &Path) -> anyhow::Result<Self> {
-        let file = directory.join("store.sqlite");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&file, flags)
-            .with_context(|| format!("{}", file.display()))?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        Ok(Self(connection))
-    }
-
-    /// Counted on another thread: the buyers' times must not wait for it.
-    pub(super) async fn orders(self) -> anyhow::Result<(Self, u64)> {
-        let counted = spawn_blocking(move || {
-            let sql = "SELECT count(*) FROM forebay_orders WHERE line = 1 AND state = 'placed'";
-            let orders: i64 = self.0.query_row(sql, [], |row| row.get(0))?;
-            anyhow::Ok((self, orders.unsigned_abs()))
-        });
-        counted.await?
-    }
 }

@@ -76,3 +76,23 @@ async fn tables_that_are_spoilt_while_it_runs_are_told_and_waited_for() {
     stand.tell("RENAME TABLE elsewhere TO forebay_orders").await;
     all_placed(gateway, &crowd, 100).await;
 }
+
+#[tokio::test]
+async fn the_demo_takes_away_what_it_has_made_and_nothing_else() {
+    let stand = Stand::new().await;
+    let url = stand.server.url("shop");
+    let words = ["demo", "--buyers", "200", "--rate", "500/s", "--mysql", &url];
+    let refused = stand.plant.ask_admin(&words).await;
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("name an empty database"), "{said}");
+    assert_eq!(stand.ask::<String>("SHOW TABLES").await.len(), 3, "they are another's");
+    stand.tell("DROP TABLE forebay_orders, forebay_stock, forebay_stock_ops").await;
+    let shown = stand.plant.ask_admin(&words).await;
+    assert!(shown.status.success(), "{shown:?}");
+    let said = String::from_utf8_lossy(&shown.stdout);
+    assert!(said.contains("200 in the store, 0 findings") && said.contains("MariaDB"), "{said}");
+    assert_eq!(stand.ask::<String>("SHOW TABLES").await, [""; 0]);
+    let usage = stand.plant.ask_admin(&["demo", "--mysql", "shop"]).await;
+    assert_eq!(usage.status.code(), Some(2), "{usage:?}");
+}
