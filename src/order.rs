@@ -22,6 +22,9 @@ pub const QUANTITY_MAX: u32 = 1_000_000;
 /// The largest payload of one order in bytes.
 pub const PAYLOAD_MAX: usize = 4_096;
 
+/// The reason of an order that an operator had refused although the store could not void it: the shop may have it.
+pub const FORCED: &str = "forced";
+
 /// A verified identity: 1 to 128 bytes of UTF-8 without control characters, compared bytewise.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

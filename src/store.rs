@@ -8,6 +8,7 @@
 //!
 //! `find` and `void` are not attempts: they need no grant of the pacer.
 
+pub mod http;
 mod metered;
 pub mod mysql;
 pub mod simulated;
@@ -70,6 +71,12 @@ pub enum Placement {
     /// It may have happened: ask with `find`, or place the same ticket again.
     InDoubt {
         /// What was seen.
+        reason: String,
+    },
+    /// Nobody can say what became of an earlier attempt, and to ask or to try again tells no more: an operator
+    /// must look.
+    Conflict {
+        /// What the store said.
         reason: String,
     },
 }
@@ -192,12 +199,35 @@ pub struct OrderPage {
     pub next: Option<String>,
 }
 
+/// How much of what a store holds can be compared with the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Comparable {
+    /// Every row, and the stock.
+    All,
+    /// It can be asked for each order that should be there.
+    Placed,
+    /// Nothing.
+    None,
+}
+
 /// What a store holds. Reads only.
 pub trait StoreRows: Send + Sync + fmt::Debug {
-    /// A page of order rows after a ticket.
+    /// How much can be compared. Below `All` nothing is listed.
+    fn comparable(&self) -> Comparable {
+        Comparable::All
+    }
+
+    /// What it holds for each ticket, where that is all that can be asked.
+    fn look_up(&self, tickets: Vec<TicketText>) -> BoxFuture<'_, Vec<Found>> {
+        let reason = "this store lists what it holds".to_owned();
+        Box::pin(async move { vec![Found::Unknown { reason }; tickets.len()] })
+    }
+
+    /// A page of order rows after a ticket; nothing where orders cannot be listed.
     fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>>;
 
-    /// All stock rows.
+    /// All stock rows; nothing where the stock is the shop's own business.
     fn stock_rows(&self) -> BoxFuture<'_, Result<Vec<StockRow>, StoreError>>;
 }
 
@@ -212,6 +242,11 @@ pub trait Store: StoreRows {
     /// Makes sure that no attempt at these orders will ever succeed (S4). `Found::Voided` when that is so;
     /// `Placed` or `Refused` when the store had decided before.
     fn void(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Found>>;
+
+    /// Whether [`Self::void`] can make sure of that.
+    fn can_void(&self) -> bool {
+        true
+    }
 
     /// Applies numbered stock changes, each once. Must be done before an order of their claim is placed.
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>>;

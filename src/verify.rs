@@ -11,6 +11,7 @@
 //!
 //! Besides, where anything moved, a finding counts only when a second look after a lease shows it again.
 
+mod asked;
 mod findings;
 mod ledger;
 mod look;
@@ -35,7 +36,7 @@ use crate::clock::{SharedClock, Timestamp};
 use crate::ledger::{DrainDoc, ExportPage, Fault, OrderDoc, SaleDoc, SharedLedger};
 use crate::order::{Keyring, Place};
 use crate::sale::SaleNo;
-use crate::store::{SharedStore, StoreError, StoreRows};
+use crate::store::{Comparable, SharedStore, StoreError, StoreRows};
 
 /// Every law that a finding can name, as the metric's closed label set.
 pub const LAWS: [&str; 7] = ["L1", "L3", "L4", "L5", "L6", "L7", "S1"];
@@ -86,7 +87,7 @@ impl Accounts for SharedLedger {
 pub struct Checked {
     /// Orders of the ledger.
     pub tickets: u64,
-    /// Rows of the store's orders.
+    /// Rows of the store's orders; where it lists none, orders that it was asked for.
     pub rows: u64,
 }
 
@@ -99,8 +100,12 @@ pub struct Report {
     pub pending: u64,
     /// How much was looked at.
     pub checked: Checked,
+    /// What of the store was compared with the ledger.
+    pub compared: Comparable,
     /// Rows of sales that the ledger does not hold, or not any more.
     pub foreign: u64,
+    /// Orders that an operator had refused by force, at most [`FINDINGS_MAX`]: the shop may have them all the same.
+    pub forced: Vec<String>,
     /// What is broken, at most [`FINDINGS_MAX`].
     pub findings: Vec<Finding>,
     /// Findings that were left out above that.
@@ -176,7 +181,9 @@ impl<A: Accounts> Verifier<A> {
             ok: findings.is_empty(),
             pending: look.pending,
             checked: look.checked,
+            compared: look.compared,
             foreign: look.foreign,
+            forced: look.forced.iter().take(FINDINGS_MAX).map(ToString::to_string).collect(),
             findings,
             findings_omitted,
             torn_bytes: None,

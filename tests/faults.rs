@@ -39,6 +39,8 @@ mod redis;
 mod reload;
 #[path = "faults/rig.rs"]
 mod rig;
+#[path = "faults/shop.rs"]
+mod shop;
 #[path = "faults/start.rs"]
 mod start;
 #[path = "faults/stop.rs"]

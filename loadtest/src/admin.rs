@@ -140,6 +140,9 @@ pub struct Verified {
     /// What it found.
     #[serde(default)]
     pub findings: Vec<Value>,
+    /// Tickets of orders that an operator had refused by force.
+    #[serde(default)]
+    pub forced: Vec<String>,
 }
 
 impl Admin {

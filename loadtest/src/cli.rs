@@ -13,7 +13,7 @@ use crate::bench::Bench;
 use crate::load::{Ended, Options};
 use crate::measure::Measure;
 use crate::prove::{self, Proof};
-use crate::{bare, bench, load, output, proxy};
+use crate::{bare, bench, load, output, proxy, shop};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -56,6 +56,8 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
+    /// Serve the example shop: takes orders by HTTP, knows its buyers by a cookie, and can be told to fail
+    Shop(shop::Options),
     /// Serve the yardstick: bare hyper that answers 202 to everything
     Bare {
         /// Where to listen
@@ -97,6 +99,9 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
         }
         Command::MeasureMariadb(measure) => {
             one_thread()?.block_on(until_interrupted(measure.run())).map(|()| Ended::Held)
+        }
+        Command::Shop(options) => {
+            one_thread()?.block_on(until_interrupted(shop::run(&options))).map(|()| Ended::Held)
         }
         Command::Bare { listen, body_bytes } => {
             let mut two_workers = Builder::new_multi_thread();

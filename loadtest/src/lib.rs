@@ -37,6 +37,7 @@ pub mod redis;
 pub mod report;
 pub mod resp;
 pub mod scrape;
+pub mod shop;
 pub mod store;
 pub mod tally;
 pub mod target;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::StartError;
 use super::reload::Reloader;
+use super::store_access::Lent;
 use super::store_access::StoreAccess;
 use super::verifier::RunningVerifier;
 use crate::drain::DrainStatus;
@@ -22,6 +23,7 @@ use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
 use crate::ledger::StoredUnits;
+use crate::order::FORCED;
 use crate::sale::SaleName;
 use crate::store::Found;
 use crate::store::PlaceOrder;
@@ -43,7 +45,17 @@ pub(super) struct OfEngines {
 impl OfEngines {
     async fn refuse(&self, dead: DeadOrder) -> Result<DeadRefused, OperationFault> {
         let (sale, place) = (dead.sale.clone(), dead.order.place);
-        let change = match self.voided(&dead).await? {
+        let lent = self.store.lend().await?;
+        let found = match (lent.store.can_void(), dead.force) {
+            (true, _) => voided(&lent, &dead).await?,
+            (false, false) => return Ok(DeadRefused::NeedsForce),
+            // What the shop has all the same is not given away a second time.
+            (false, true) => match only(lent.store.find(vec![dead.ticket]).await)? {
+                found @ (Found::Placed { .. } | Found::Refused { .. }) => found,
+                _ => Found::Refused { reason: FORCED.to_owned() },
+            },
+        };
+        let change = match found {
             Found::Placed { order_no } => Change::PlaceDead { sale, place, order_no },
             Found::Refused { reason } => Change::RefuseDead { sale, place, reason },
             Found::Voided => Change::RefuseDead { sale, place, reason: "operator".to_owned() },
@@ -60,26 +72,6 @@ impl OfEngines {
         }
     }
 
-    /// What the store says once no attempt at the order can succeed any more (L5 b).
-    async fn voided(&self, dead: &DeadOrder) -> Result<Found, OperationFault> {
-        let order = &dead.order;
-        let attempt = PlaceOrder {
-            ticket: dead.ticket,
-            sale_no: order.sale_no,
-            sale: dead.sale.clone(),
-            buyer: order.buyer.clone(),
-            place: order.place,
-            lines: order.lines.clone(),
-            payload: bytes::Bytes::new(),
-            accepted_at: order.accepted_at,
-            attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
-            attempt: order.attempts,
-        };
-        let lent = self.store.lend().await?;
-        let found = lent.store.void(vec![attempt]).await.into_iter().next();
-        found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
-    }
-
     async fn make_anew(&self, sale: SaleName) -> Result<Changed, OperationFault> {
         let rows = self.store.lend().await?.store.stock_rows().await;
         let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;
@@ -92,6 +84,29 @@ impl OfEngines {
         let store = rows.into_iter().map(units).collect();
         Ok(self.ledger.change(Change::Rebuild { sale, store }).await?)
     }
+}
+
+/// What the store says once no attempt at the order can succeed any more (L5 b).
+async fn voided(lent: &Lent, dead: &DeadOrder) -> Result<Found, OperationFault> {
+    let order = &dead.order;
+    let attempt = PlaceOrder {
+        ticket: dead.ticket,
+        sale_no: order.sale_no,
+        sale: dead.sale.clone(),
+        buyer: order.buyer.clone(),
+        place: order.place,
+        lines: order.lines.clone(),
+        payload: bytes::Bytes::new(),
+        accepted_at: order.accepted_at,
+        attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
+        attempt: order.attempts,
+    };
+    only(lent.store.void(vec![attempt]).await)
+}
+
+fn only(found: Vec<Found>) -> Result<Found, OperationFault> {
+    let found = found.into_iter().next();
+    found.ok_or_else(|| OperationFault::Store("the store gave no answer".to_owned()))
 }
 
 impl From<StartError> for OperationFault {

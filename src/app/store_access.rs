@@ -14,6 +14,7 @@ use crate::store::LaterCause;
 use crate::store::Metered;
 use crate::store::SharedStore;
 use crate::store::StoreError;
+use crate::store::http::Http;
 use crate::store::mysql;
 use crate::store::mysql::MySql;
 use crate::store::simulated::Simulated;
@@ -43,6 +44,11 @@ impl OpenStore {
                 (Some(Arc::clone(&simulated)), simulated as SharedStore)
             }
             StoreKind::Mysql => (None, mysql(&settings.mysql)? as SharedStore),
+            StoreKind::Http => {
+                let http = Http::new(settings.http.clone(), Arc::clone(clock));
+                let http = http.map_err(|bad| StartError::config(format!("store: {bad}")))?;
+                (None, Arc::new(http) as SharedStore)
+            }
         };
         Ok(Self { simulated, store: Metered::over(inner, Arc::clone(clock)) })
     }

@@ -23,6 +23,7 @@ use crate::ledger::redis::Redis;
 use crate::metrics::INVARIANT_VIOLATIONS;
 use crate::order::Keyring;
 use crate::store::StoreRows;
+use crate::store::http::Http;
 use crate::store::mysql::MySql;
 use crate::store::simulated;
 use crate::verify;
@@ -126,13 +127,17 @@ async fn verified(
     settings: &Settings,
     keyring: Keyring,
 ) -> Result<Report, StartError> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
     let store: Arc<dyn StoreRows> = match settings.store.kind {
         StoreKind::Simulated => {
             Arc::new(simulated::offline::read(&settings.store.simulated.directory)?)
         }
         StoreKind::Mysql => Arc::new(MySql::new(settings.store.mysql.clone())),
+        StoreKind::Http => {
+            let http = Http::new(settings.store.http.clone(), Arc::clone(&clock));
+            Arc::new(http.map_err(|bad| StartError::config(format!("store: {bad}")))?)
+        }
     };
-    let clock: SharedClock = Arc::new(SystemClock::new());
     // What stands still is looked at once.
     let second_look = Duration::ZERO;
     let verifier = Verifier::new(accounts, store, keyring, clock, second_look);

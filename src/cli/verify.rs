@@ -81,8 +81,13 @@ fn told(report: &Value) -> String {
         0 => "ok: every law holds".to_owned(),
         _ => format!("BROKEN: {}", counted(findings, "finding")),
     };
+    let compared = match report.get("compared").and_then(Value::as_str) {
+        Some("placed") => "orders that the store was asked for; it lists none, so it may have more",
+        Some("none") => "rows: this store can neither list nor be asked, so nothing is known of it",
+        _ => "rows",
+    };
     let mut told = format!(
-        "{verdict}\nchecked {} tickets against {} rows, as of {}; {} at the store, fate unknown yet\n",
+        "{verdict}\nchecked {} tickets against {} {compared}, as of {}; {} at the store, fate unknown yet\n",
         number("/checked/tickets"),
         number("/checked/rows"),
         text(report.get("as_of")),
@@ -93,6 +98,11 @@ fn told(report: &Value) -> String {
             "{} rows of sales that are not in the ledger\n",
             number("/foreign")
         ));
+    }
+    let forced = report.get("forced").and_then(Value::as_array).into_iter().flatten();
+    for ticket in forced {
+        let ticket = text(Some(ticket));
+        told.push_str(&format!("refused by force, and the shop may have it: {ticket}\n"));
     }
     if number("/torn_bytes") > 0 {
         let bytes = number("/torn_bytes");

@@ -37,6 +37,7 @@ use crate::identity;
 use crate::identity::Algorithm;
 use crate::ledger::redis;
 use crate::order::TicketKey;
+use crate::setting::BadSetting;
 use crate::units::Span;
 
 /// Settings that were checked whole.
@@ -92,7 +93,9 @@ pub(super) fn check(
     for found in said.drain.check().into_iter().chain(said.retry.check()) {
         relations.broken(&found.keys, &found.text);
     }
-    for found in said.ledger.redis.check().into_iter().chain(said.store.mysql.check()) {
+    let elsewhere = said.ledger.redis.check().into_iter();
+    let elsewhere = elsewhere.chain(said.store.mysql.check()).chain(said.store.http.check());
+    for found in elsewhere {
         relations.broken(&found.keys, &found.text);
     }
     relations.ports(said.public.listen, said.admin.listen);
@@ -173,26 +176,51 @@ impl Relations<'_, '_, '_> {
 
     /// What the store that was chosen needs, and what is said of the other ones.
     fn store(&mut self, said: &Said) {
-        let Store { kind, simulated, mysql } = &said.store;
-        let (name, unused) = match kind {
-            StoreKind::Simulated => ("simulated", [("store.mysql", *mysql == Default::default())]),
-            StoreKind::Mysql => ("mysql", [("store.simulated", *simulated == Default::default())]),
-        };
-        for (other, silent) in unused {
-            let below = format!("{other}.");
+        let Store { kind, simulated, mysql, http } = &said.store;
+        let sections = [
+            (StoreKind::Simulated, "simulated", *simulated == Default::default()),
+            (StoreKind::Mysql, "mysql", *mysql == Default::default()),
+            (StoreKind::Http, "http", *http == Default::default()),
+        ];
+        let name = sections.iter().find(|(of, ..)| of == kind).map_or("", |(_, name, _)| name);
+        for (_, other, _) in sections.iter().filter(|(of, _, silent)| of != kind && !silent) {
+            let below = format!("store.{other}.");
             let key = self.reading.given.keys().find(|key| key.starts_with(&below)).cloned();
-            if let Some(key) = key.filter(|_| !silent) {
-                let message = format!("[{other}] has no effect with store.kind = \"{name}\"");
+            if let Some(key) = key {
+                let message = format!("[store.{other}] has no effect with store.kind = \"{name}\"");
                 self.findings.add(Finding::warning(self.at(&key), message));
             }
         }
-        if *kind == StoreKind::Mysql {
-            for found in mysql.check_files() {
-                self.broken(&found.keys, &found.text);
+        match kind {
+            StoreKind::Simulated => {}
+            StoreKind::Mysql => {
+                let (key, file) = ("store.mysql.password_file", &mysql.password_file);
+                self.store_files(mysql.check_files(), key, file.as_deref());
             }
-            if let Some(file) = &mysql.password_file {
-                self.private("store.mysql.password_file", file);
+            StoreKind::Http => {
+                let (key, file) = ("store.http.secret_file", &http.secret_file);
+                self.store_files(http.check_files(), key, file.as_deref());
+                self.http(http.timeout, said.drain.attempt_timeout);
             }
+        }
+    }
+
+    fn store_files(&mut self, found: Vec<BadSetting>, key: &str, secret: Option<&Path>) {
+        for found in found {
+            self.broken(&found.keys, &found.text);
+        }
+        if let Some(file) = secret {
+            self.private(key, file);
+        }
+    }
+
+    /// A call must end by itself: cut off by the drain, all answers of its batch are lost.
+    fn http(&mut self, timeout: Span, attempt: Span) {
+        if timeout >= attempt {
+            let message = format!(
+                "store.http.timeout ({timeout}) must be less than drain.attempt_timeout ({attempt})"
+            );
+            self.broken(&["store.http.timeout", "drain.attempt_timeout"], &message);
         }
     }
 

@@ -3,14 +3,10 @@
 use toml::de::DeValue;
 
 /// Sections and keys; what lies below them is not built either.
-const KEYS: [&str; 5] = ["shop", "intercept", "consumer", "store.http", "drain.floor"];
+const KEYS: [&str; 4] = ["shop", "intercept", "consumer", "drain.floor"];
 
 /// Keys that may only have their default until what they set is built: any other value would be ignored.
-const ONLY: [(&str, &[&str]); 2] =
-    [("drain.adaptive", &["false"]), ("store.kind", &["simulated", "mysql"])];
-
-/// Other values that the design names for a key; what it does not name is a mistake and left to the key's type.
-const NAMED: [(&str, &[&str]); 1] = [("store.kind", &["http"])];
+const ONLY: [(&str, &str); 1] = [("drain.adaptive", "false")];
 
 /// Why a key is refused; `None` when this version may have it.
 pub(super) fn key(path: &str) -> Option<String> {
@@ -28,10 +24,6 @@ pub(super) fn value(path: &str, value: &DeValue<'_>) -> Option<String> {
         DeValue::Boolean(flag) => flag.to_string(),
         _ => return None,
     };
-    let named = NAMED.iter().find(|(key, _)| *key == path);
-    if built.contains(&text.as_str()) || named.is_some_and(|(_, n)| !n.contains(&text.as_str())) {
-        return None;
-    }
-    let only = built.join(" or ");
-    Some(format!("`{path}` is not built yet: only {only} is, {text} would have no effect"))
+    (text != *built)
+        .then(|| format!("`{path}` is not built yet: only {built} is, {text} would have no effect"))
 }

@@ -14,6 +14,7 @@ use crate::http::config::Queue;
 use crate::identity;
 use crate::ledger::embedded;
 use crate::ledger::redis;
+use crate::store::http;
 use crate::store::mysql;
 use crate::store::simulated;
 use crate::units::Every;
@@ -79,6 +80,8 @@ pub struct Store {
     pub simulated: simulated::Config,
     /// MySQL or MariaDB.
     pub mysql: mysql::Config,
+    /// An endpoint of the shop.
+    pub http: http::Config,
 }
 
 /// The kinds of stores.
@@ -90,6 +93,8 @@ pub enum StoreKind {
     Simulated,
     /// A MySQL or MariaDB server.
     Mysql,
+    /// An endpoint of the shop.
+    Http,
 }
 
 /// `[verify]`.

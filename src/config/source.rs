@@ -6,13 +6,15 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::ledger::redis;
+use crate::store::http;
 use crate::store::mysql;
 
 /// The largest settings file that is read; a larger one is some other file.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Keys whose values may be secrets: a source line that sets one is shown without its value.
-const SECRET_KEYS: [&str; 5] = ["url", "password", "secret", "token", "key"];
+const SECRET_KEYS: [&str; 7] =
+    ["url", "lookup_url", "void_url", "password", "secret", "token", "key"];
 
 /// A settings file that was read.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +131,9 @@ pub(super) fn shown(key: &str, value: String) -> String {
     let text = value.trim_matches(['"', '\'']);
     let url = match key {
         "ledger.redis.url" => redis::Address::parse(text).ok().map(|address| address.url()),
+        "store.http.url" | "store.http.lookup_url" | "store.http.void_url" => {
+            http::Address::parse(text).ok().map(|address| address.to_string())
+        }
         "store.mysql.url" => mysql::Address::parse(text).ok().map(|address| address.url()),
         _ => None,
     };

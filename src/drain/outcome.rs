@@ -16,6 +16,9 @@ const VOIDED: &str = "voided";
 /// The reason of an order whose attempts are spent.
 const SPENT: &str = "attempts";
 
+/// The reason of an order of which the store cannot tell what became.
+const CONFLICT: &str = "conflict";
+
 /// The label of orders of which the store does not know what became.
 pub(super) const IN_DOUBT: &str = "in_doubt";
 
@@ -33,6 +36,8 @@ pub(super) enum Answer {
     Later(Later),
     /// It may have happened, or may happen yet.
     Doubt(Doubt),
+    /// It may have happened, and the store will not say more.
+    Conflict(String),
 }
 
 /// Why nobody knows what became of an attempt.
@@ -81,7 +86,7 @@ impl Answer {
     /// The label of an order that goes back; `None` when it does not.
     pub(super) fn retry_label(&self) -> Option<&'static str> {
         match self {
-            Self::Placed(_) | Self::Refused(_) => None,
+            Self::Placed(_) | Self::Refused(_) | Self::Conflict(_) => None,
             Self::Later(later) => Some(later.cause.name()),
             Self::Doubt(doubt) => Some(match doubt.why {
                 Why::InDoubt | Why::Panicked => IN_DOUBT,
@@ -99,6 +104,7 @@ impl From<Placement> for Answer {
             Placement::Voided => Self::Refused(VOIDED.to_owned()),
             Placement::Later(later) => Self::Later(later),
             Placement::InDoubt { reason } => Self::doubt(Why::InDoubt, reason),
+            Placement::Conflict { reason } => Self::Conflict(reason),
         }
     }
 }
@@ -106,14 +112,14 @@ impl From<Placement> for Answer {
 /// What the answers of one call tell about the store.
 pub(super) fn verdict(answers: &[Answer]) -> Verdict {
     let answered = answers.iter().any(|answer| match answer {
-        Answer::Placed(_) | Answer::Refused(_) => true,
+        Answer::Placed(_) | Answer::Refused(_) | Answer::Conflict(_) => true,
         Answer::Later(later) => later.cause == LaterCause::ThisOrder,
         Answer::Doubt(_) => false,
     });
     let away = answers.iter().any(|answer| match answer {
         Answer::Later(_) => true,
         Answer::Doubt(doubt) => doubt.why == Why::TimedOut || !doubt.not_there,
-        Answer::Placed(_) | Answer::Refused(_) => false,
+        Answer::Placed(_) | Answer::Refused(_) | Answer::Conflict(_) => false,
     });
     match (answered, away) {
         (true, _) => Verdict::Answered,
@@ -161,6 +167,13 @@ pub(super) fn fate(answer: Answer, tries: Tries, rules: Rules, jitter: &mut Jitt
             let least = rules.not_within.max(after.unwrap_or_default());
             later(tries.claims, least, reason, false)
         }
+        Answer::Conflict(reason) => {
+            tracing::warn!(
+                reason,
+                "the store cannot say what became of an order: an operator must"
+            );
+            Fate::Dead { reason: CONFLICT.to_owned() }
+        }
         Answer::Doubt(doubt) => later(tries.claims, rules.not_within, doubt.reason, false),
     }
 }
@@ -204,6 +217,8 @@ mod tests {
         assert_eq!(told(asked(Found::Refused { reason }), 0), refused("no"));
         assert_eq!(told(Placement::Voided.into(), 0), refused("voided"));
         assert_eq!(told(asked(Found::Voided), 0), refused("voided"));
+        let conflict = Placement::Conflict { reason: "409".to_owned() }.into();
+        assert_eq!(told(conflict, 0), Fate::Dead { reason: "conflict".to_owned() });
         for (answer, attempts, spent) in [
             (said(ThisOrder, None), 0, Some(true)),
             (said(ThisOrder, None), 1, Some(true)),
@@ -244,6 +259,7 @@ mod tests {
             (vec![away(), placed(), late()], Verdict::Answered),
             (vec![away(), said(LaterCause::ThisOrder, None)], Verdict::Answered),
             (vec![asked(Found::Voided)], Verdict::Answered),
+            (vec![Answer::Conflict(String::new())], Verdict::Answered),
             (vec![away()], Verdict::Away),
             (vec![said(LaterCause::Misconfigured, None)], Verdict::Away),
             (vec![late()], Verdict::Away),

@@ -237,7 +237,7 @@ impl Round {
                     report.reason = Some(later.reason.clone());
                 }
                 Answer::Doubt(doubt) => report.reason = Some(doubt.reason.clone()),
-                Answer::Placed(_) | Answer::Refused(_) => {}
+                Answer::Placed(_) | Answer::Refused(_) | Answer::Conflict(_) => {}
             }
         }
         self.shared.sink.heard(report, self.shared.now());

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use metrics::{Histogram, histogram};
 
 use super::{
-    Found, OrderPage, PlaceOrder, Placement, SharedStore, StockRow, Store, StoreError, StoreRows,
+    Comparable, Found, OrderPage, PlaceOrder, Placement, SharedStore, StockRow, Store, StoreError,
+    StoreRows,
 };
 use crate::clock::SharedClock;
 use crate::metrics::STORE_REQUEST_DURATION;
@@ -83,6 +84,14 @@ fn answered(placement: &Placement) -> bool {
 }
 
 impl StoreRows for Metered {
+    fn comparable(&self) -> Comparable {
+        self.inner.comparable()
+    }
+
+    fn look_up(&self, tickets: Vec<TicketText>) -> BoxFuture<'_, Vec<Found>> {
+        self.inner.look_up(tickets)
+    }
+
     fn order_rows(&self, after: Option<String>) -> BoxFuture<'_, Result<OrderPage, StoreError>> {
         self.inner.order_rows(after)
     }
@@ -109,6 +118,10 @@ impl Store for Metered {
 
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.timed(&self.stock, self.inner.stock(changes), Result::is_ok)
+    }
+
+    fn can_void(&self) -> bool {
+        self.inner.can_void()
     }
 
     fn concurrency_max(&self) -> usize {

@@ -3,6 +3,7 @@
 
 mod data;
 mod disk;
+mod http;
 mod machine;
 mod mysql;
 mod neighbours;

@@ -116,6 +116,8 @@ pub(super) struct Orders {
     sales: HashMap<SaleNo, SaleOrders>,
     /// Instants of the last grant of each order that was ever tried.
     pub(super) attempts: Vec<Timestamp>,
+    /// Orders that an operator refused by force: the store may have them.
+    pub(super) forced: Vec<TicketText>,
 }
 
 impl Orders {

@@ -7,7 +7,7 @@ use super::ledger::{Orders, SaleOrders};
 use super::{Accounts, VerifyError};
 use crate::clock::Timestamp;
 use crate::ledger::{OrderDoc, SaleDoc};
-use crate::order::{Keyring, Place, SaleSeal, State};
+use crate::order::{FORCED, Keyring, Place, SaleSeal, State};
 
 /// Orders read at once: small, so that no order call waits long behind a read.
 const PAGE: usize = 256;
@@ -61,6 +61,9 @@ pub(super) async fn sale(
         for order in &page.orders {
             recount.add(order);
             orders.attempts.extend(order.attempted_at);
+            if order.reason.as_deref() == Some(FORCED) {
+                orders.forced.push(read.ticket(order));
+            }
             if !read.add(order) {
                 findings.add(
                     Finding::new("L6", "the next sequence", format!("{:?}", order.place))

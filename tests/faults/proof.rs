@@ -7,6 +7,7 @@ use forebay_loadtest::history::History;
 use forebay_loadtest::judge::{Evidence, judge};
 use forebay_loadtest::pace;
 use forebay_loadtest::recover::recover;
+use forebay_loadtest::store::StoreBook;
 use forebay_loadtest::wire::full::FullWire;
 
 use super::rig::{AT_LAST, Gateway};
@@ -23,11 +24,23 @@ impl Gateway {
         sale: &str,
         history: &Shared<History>,
     ) -> Evidence {
+        let store = async || self.store_at.read(sale).await.unwrap();
+        self.proves_by(crowd, sale, history, store).await
+    }
+
+    /// The same where orders end elsewhere: `store` reads it once all is settled.
+    pub(crate) async fn proves_by(
+        &self,
+        crowd: &Crowd,
+        sale: &str,
+        history: &Shared<History>,
+        store: impl AsyncFnOnce() -> StoreBook,
+    ) -> Evidence {
         let form = forebay_loadtest::form::OrderForm::new(sale, "phone", crowd.clone());
         recover::<FullWire>(&self.drive(&form, 16), history, AT_LAST).await;
         let census = self.settled(sale).await;
         let tickets = self.admin().tickets(sale).await.unwrap();
-        let store = self.store_at.read(sale).await.unwrap();
+        let store = store().await;
         let (rows, stock) = (store.rows.clone(), store.stock.clone());
         let evidence = Evidence {
             tickets: Some(tickets),

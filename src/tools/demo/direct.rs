@@ -149,7 +149,9 @@ impl Shop {
                 json(409, "{\"code\":\"sold_out\"}")
             }
             Some(Placement::Later(_)) => json(503, "{\"code\":\"overloaded\"}"),
-            Some(Placement::InDoubt { .. }) | None => json(500, "{\"code\":\"in_doubt\"}"),
+            Some(Placement::InDoubt { .. } | Placement::Conflict { .. }) | None => {
+                json(500, "{\"code\":\"in_doubt\"}")
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Cause;
 use super::Examined;
+use super::http;
 use super::mysql;
 use super::redis;
 use crate::app;
@@ -86,6 +87,7 @@ pub(super) fn store(settings: &Settings) -> Vec<Examined> {
     match settings.store.kind {
         StoreKind::Simulated => vec![simulated(&settings.store.simulated.directory)],
         StoreKind::Mysql => mysql::server(&settings.store.mysql),
+        StoreKind::Http => vec![http::shop(&settings.store.http)],
     }
 }
 

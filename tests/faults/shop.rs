@@ -1,0 +1,279 @@
+//! Orders end at an endpoint of the shop, which fails in every way (rows E1 to E10 of the reference): after each, all
+//! orders are settled, the proof holds, and the shop has every order once.
+
+use std::time::Duration;
+
+use forebay_loadtest::admin::Census;
+use forebay_loadtest::drive::{Shared, look, shared};
+use forebay_loadtest::form::{Crowd, OrderForm};
+use forebay_loadtest::history::History;
+use forebay_loadtest::shop::{Body, Faults, Options, Shop};
+use forebay_loadtest::store::{StoreBook, StoreRow, StoreStock};
+use forebay_loadtest::wire::full::FullWire;
+use hyper::Method;
+use serde_json::json;
+
+use super::rig::{Gateway, Plant, pass, until};
+
+const STOCK: u64 = 1_000;
+
+fn options() -> Options {
+    Options::selling(&[("phone", STOCK)])
+}
+
+/// A gateway whose orders end at a shop, which can be asked.
+fn plant(shop: &Shop) -> Plant {
+    let lookup = shop.url("/internal/orders/{ticket}");
+    blind(shop).set(&format!("store.http.lookup_url={lookup}"))
+}
+
+/// The same, but for asking.
+fn blind(shop: &Shop) -> Plant {
+    let url = shop.url("/internal/orders");
+    Plant::new()
+        .set("store.kind=http")
+        .set(&format!("store.http.url={url}"))
+        .set("store.http.timeout=500ms")
+        .set("retry.cap=500ms")
+        .set("drain.rate=200/s")
+}
+
+/// What a shop holds, as the judge reads it. All orders here are of phones.
+fn book(shop: &Shop) -> StoreBook {
+    let row = |row: forebay_loadtest::shop::Row| StoreRow {
+        ticket: row.ticket,
+        line: 1,
+        sku: (row.state == "placed").then(|| "phone".to_owned()),
+        buyer: Some(row.buyer),
+        quantity: (row.state == "placed").then_some(row.units.cast_signed()),
+        state: row.state,
+    };
+    let left = |left: forebay_loadtest::shop::StockLeft| StoreStock {
+        sku: left.sku,
+        initial: STOCK.cast_signed(),
+        available: left.available.cast_signed(),
+    };
+    StoreBook {
+        rows: shop.rows().unwrap().into_iter().map(row).collect(),
+        stock: shop.stock().unwrap().into_iter().map(left).collect(),
+    }
+}
+
+/// A sale at a gateway, and everybody who ordered in it.
+struct Scene {
+    gateway: Gateway,
+    crowd: Crowd,
+    history: Shared<History>,
+    ordered: u64,
+}
+
+impl Scene {
+    async fn start(plant: &Plant) -> Self {
+        let gateway = plant.start().await;
+        gateway.sale("one", STOCK).await;
+        let (crowd, history) = (Crowd::new("shop", 1), shared(History::default()));
+        Self { gateway, crowd, history, ordered: 0 }
+    }
+
+    /// So many more buyers order; all are taken.
+    async fn order(&mut self, count: u64) {
+        let form = OrderForm::new("one", "phone", self.crowd.clone());
+        let drive = self.gateway.drive(&form, 8);
+        let buyers = self.ordered..self.ordered + count;
+        drive.run::<FullWire, History>(buyers, self.history.clone()).await;
+        self.ordered += count;
+        assert_eq!(look(&self.history).tally().with_status(202), self.ordered);
+    }
+
+    /// The same, and the shop is called for them.
+    async fn order_at(&mut self, shop: &Shop, count: u64) {
+        let before = shop.calls();
+        self.order(count).await;
+        until("the shop is called", async || (shop.calls() > before).then_some(())).await;
+    }
+
+    /// Everything that was ordered is settled, and all witnesses agree.
+    async fn proves(&self, shop: &Shop) -> Census {
+        let store = async || book(shop);
+        let evidence = self.gateway.proves_by(&self.crowd, "one", &self.history, store).await;
+        assert_eq!(shop.altered(), 0, "the bytes are the same at each try");
+        evidence.census.unwrap()
+    }
+
+    async fn all_are_placed(&self, shop: &Shop) {
+        let census = self.proves(shop).await;
+        assert_eq!(
+            (census.placed, census.dead, census.refused),
+            (self.ordered, 0, 0),
+            "{census:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_is_away_or_says_later_loses_no_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Options { directory: Some(directory.path().to_owned()), ..options() };
+    let shop = Shop::start(&kept).unwrap();
+    let plant = plant(&shop).set("retry.attempts=1");
+    let mut scene = Scene::start(&plant).await;
+    for status in [500, 502, 503, 504, 408, 425, 429] {
+        shop.plan(Faults { status: Some(status), ..Faults::default() });
+        scene.order_at(&shop, 5).await;
+        shop.plan(Faults::default());
+        scene.all_are_placed(&shop).await;
+    }
+    let address = shop.address();
+    drop(shop);
+    scene.order(20).await;
+    until("the store is told as away", async || {
+        let (status, reason) = scene.gateway.check("store").await;
+        (status == "degraded" && reason.contains("onnect")).then_some(())
+    })
+    .await;
+    let shop = Shop::start(&Options { listen: address, ..kept }).unwrap();
+    scene.all_are_placed(&shop).await;
+    let report = scene.gateway.ask(Method::GET, "/verify", None).await;
+    assert_eq!((&report["ok"], &report["compared"]), (&json!(true), &json!("placed")), "{report}");
+    assert_eq!(report["checked"]["rows"], json!(scene.ordered));
+    let doctor = plant.run(&["doctor"]).await;
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(said.contains("the shop can be reached at http://127.0.0.1"), "{said}");
+    scene.gateway.stop().await.well();
+    let offline = plant.run(&["verify", "--offline"]).await;
+    let said = String::from_utf8_lossy(&offline.stdout).into_owned();
+    assert!(offline.status.success() && said.contains("that the store was asked for"), "{said}");
+}
+
+#[tokio::test]
+async fn orders_taken_before_the_connection_broke_are_there_once() {
+    for can_ask in [true, false] {
+        let shop = Shop::start(&options()).unwrap();
+        let plant = if can_ask { plant(&shop) } else { blind(&shop) };
+        let mut scene = Scene::start(&plant).await;
+        shop.plan(Faults { drop_percent: 10, ..Faults::default() });
+        scene.order(200).await;
+        scene.all_are_placed(&shop).await;
+        assert!(shop.calls() >= 200, "{}", shop.calls());
+        let report = scene.gateway.ask(Method::GET, "/verify", None).await;
+        assert_eq!(report["compared"], if can_ask { "placed" } else { "none" });
+        scene.gateway.stop().await.well();
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_the_shop_asks_for_holds_for_all_orders() {
+    let shop = Shop::start(&options()).unwrap();
+    let mut scene = Scene::start(&plant(&shop)).await;
+    let retry_after = Some("5".to_owned());
+    shop.plan(Faults { status: Some(429), retry_after, ..Faults::default() });
+    scene.order_at(&shop, 50).await;
+    // What was under way when the first answer came may still come.
+    pass(Duration::from_millis(500)).await;
+    let before = shop.calls();
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(shop.calls(), before, "nobody calls while the pause lasts");
+    assert!(before < 50, "not even once for each order");
+    shop.plan(Faults::default());
+    scene.all_are_placed(&shop).await;
+    scene.gateway.stop().await.well();
+}
+
+#[tokio::test]
+async fn answers_that_mean_nothing_confirm_no_order_and_lose_none() {
+    let shop = Shop::start(&options()).unwrap();
+    let mut scene = Scene::start(&plant(&shop)).await;
+    let bodies = [Body::Empty, Body::Garbage, Body::WrongType, Body::Endless, Body::Drip];
+    let odd = |body| Faults { body, ..Faults::default() };
+    let location = Some("http://127.0.0.1:9/internal/orders".to_owned());
+    let moved = Faults { status: Some(302), location, ..Faults::default() };
+    for faults in bodies.into_iter().map(odd).chain([moved]) {
+        shop.plan(faults.clone());
+        scene.order_at(&shop, 5).await;
+        let census = scene.gateway.admin().census("one").await.unwrap();
+        assert_eq!((census.dead, census.refused), (0, 0), "{faults:?}");
+        shop.plan(Faults::default());
+        scene.all_are_placed(&shop).await;
+    }
+    scene.gateway.stop().await.well();
+}
+
+#[tokio::test]
+async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_operator() {
+    let shop = Shop::start(&options()).unwrap();
+    let plant = blind(&shop).set("drain.refusal_brake=off");
+    let mut scene = Scene::start(&plant).await;
+    shop.plan(Faults { status: Some(422), ..Faults::default() });
+    scene.order(5).await;
+    let census = scene.gateway.settled("one").await;
+    assert_eq!((census.refused, census.items[0].available), (5, STOCK), "{census:?}");
+
+    // Without a question to ask, a second 409 leaves only an operator.
+    shop.plan(Faults { status: Some(409), ..Faults::default() });
+    scene.order(5).await;
+    let dead = async || {
+        let census = scene.gateway.admin().census("one").await.unwrap();
+        (census.dead == 5).then_some(census)
+    };
+    let census = until("the orders are dead", dead).await;
+    assert_eq!((census.refused, census.items[0].available), (5, STOCK - 5), "{census:?}");
+    let listed = scene.gateway.ask(Method::GET, "/sales/one/dead", None).await;
+    assert!(listed.to_string().contains("\"conflict\""), "{listed}");
+
+    // Where nothing can be voided they stay, until an operator takes it upon himself; then they are named.
+    let refuse = "/sales/one/dead/all/refuse";
+    let asked = scene.gateway.ask(Method::POST, refuse, Some(json!({}))).await;
+    assert_eq!((&asked["needs_force"], &asked["refused"]), (&json!(5), &json!(0)), "{asked}");
+    assert_eq!(scene.gateway.admin().census("one").await.unwrap().dead, 5);
+    let ticket = listed["dead"][0]["ticket"].as_str().unwrap();
+    let one = format!("/sales/one/dead/{ticket}/refuse");
+    let forced = scene.gateway.ask(Method::POST, &one, Some(json!({ "force": true }))).await;
+    assert_eq!(forced["refused"], 1, "{forced}");
+    let census = scene.gateway.admin().census("one").await.unwrap();
+    assert_eq!((census.dead, census.items[0].available), (4, STOCK - 4), "{census:?}");
+    let report = scene.gateway.admin().verify().await.unwrap();
+    assert!(report.ok && report.forced == [ticket], "{report:?}");
+    scene.gateway.stop().await.well();
+
+    shop.plan(Faults::default());
+    let void = format!("store.http.void_url={}", shop.url("/internal/orders/{ticket}/void"));
+    let gateway = plant.set(&void).start().await;
+    gateway.ask(Method::POST, refuse, Some(json!({}))).await;
+    let census = gateway.admin().census("one").await.unwrap();
+    assert_eq!((census.dead, census.refused), (0, 10), "{census:?}");
+    assert_eq!(census.items[0].available, STOCK, "all came back");
+    assert!(shop.rows().unwrap().iter().all(|row| row.state == "void"));
+    gateway.stop().await.well();
+}
+
+#[tokio::test]
+async fn a_shop_that_is_not_who_it_must_be_gets_no_order() {
+    let shop = Shop::start(&options()).unwrap();
+    let secure = shop.url("/internal/orders").replace("http:", "https:");
+    let url = format!("store.http.url={secure}");
+    let mut scene = Scene::start(&plant(&shop).set(&url)).await;
+    scene.order(5).await;
+    let told = async || {
+        let (status, reason) = scene.gateway.check("store").await;
+        (status == "degraded" && reason.starts_with("store_misconfigured: ")).then_some(reason)
+    };
+    let reason = until("the store is told as misconfigured", told).await;
+    assert!(reason.contains("https://127.0.0.1"), "{reason}");
+    let census = scene.gateway.admin().census("one").await.unwrap();
+    assert_eq!((census.refused, census.dead, shop.calls()), (0, 0, 0), "{census:?}");
+    scene.gateway.stop().await.well();
+}
+
+#[tokio::test]
+async fn a_slow_shop_is_not_flooded() {
+    let shop = Shop::start(&options()).unwrap();
+    let plant = plant(&shop).set("store.http.connections=4").set("drain.workers=16");
+    let mut scene = Scene::start(&plant).await;
+    shop.plan(Faults { delay_ms: 10_000, ..Faults::default() });
+    scene.order_at(&shop, 60).await;
+    until("it is called again", async || (shop.calls() >= 8).then_some(())).await;
+    assert!(shop.most_at_once() <= 4 + 4, "{}", shop.most_at_once());
+    shop.plan(Faults::default());
+    scene.all_are_placed(&shop).await;
+    scene.gateway.stop().await.well();
+}
