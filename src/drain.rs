@@ -6,12 +6,14 @@
 //! Invariants: the ledger alone holds the pace (L7) and the leases (L4). Whatever breaks here, a claimed order
 //! is settled under its lease or comes back when that ends.
 
+mod adaptive;
 mod attempt;
 mod backoff;
 mod breaker;
 mod config;
 mod follow;
 mod granter;
+mod limiter;
 mod missing;
 mod outcome;
 mod pace;
@@ -34,6 +36,8 @@ use std::time::Duration;
 use backoff::Jitter;
 pub use config::{Batch, Burst, Config, RefusalBrake, Retry};
 use granter::Granter;
+pub use limiter::AdaptiveLimits;
+use limiter::Limiter;
 use shared::Shared;
 use sink::Sink;
 pub use status::DrainStatus;
@@ -76,7 +80,9 @@ impl Drain {
         let jitter = Jitter::seeded(parts.seed.wrapping_add(1));
         let calls = u32::try_from(parts.store.concurrency_max()).unwrap_or(u32::MAX);
         let workers = config.workers.min(calls).max(1);
+        let now = parts.clock.monotonic();
         let status = DrainStatus {
+            limiter: Arc::new(Limiter::new(&config, workers, now)),
             figures: Arc::new(Figures::new(Arc::clone(&parts.clock), workers)),
             sink: Arc::new(Sink::new(shared::backoff(&retry), jitter)),
         };

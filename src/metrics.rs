@@ -84,6 +84,8 @@ metrics_table! {
     ORDER_COMPLETION = "forebay_order_completion_seconds", Kind::Histogram(QUEUE), ["sale"], "From acceptance to the terminal state.";
     ORDERS = "forebay_orders_total", Kind::Counter, ["sale", "outcome"], "Orders by their terminal state, as the ledger counts them, and deaths (dead), as this process saw them.";
     DRAIN_RATE_LIMIT = "forebay_drain_rate_limit", Kind::Gauge, [], "Attempts a second that the drain may start; +Inf when unlimited.";
+    DRAIN_ADAPTIVE_RATE = "forebay_drain_adaptive_rate_limit", Kind::Gauge, [], "Attempts a second that this process's drain asks for at most: the rate, or less while `[drain] adaptive` backs off; +Inf when unlimited.";
+    DRAIN_ADAPTIVE_CONCURRENCY = "forebay_drain_adaptive_concurrency_limit", Kind::Gauge, [], "Calls of the store that this process's drain may have in flight: its workers, or fewer while `[drain] adaptive` backs off.";
     DRAIN_ATTEMPTS = "forebay_drain_attempts_total", Kind::Counter, [], "Attempts started at the store.";
     WORKERS = "forebay_workers", Kind::Gauge, ["state"], "Drain workers: busy, idle.";
     STORE_REQUEST_DURATION = "forebay_store_request_duration_seconds", Kind::Histogram(CALL), ["op", "outcome"], "Calls to the store.";

@@ -275,6 +275,11 @@ impl Admin {
         self.ask(Method::PATCH, "/admin/v1/drain", Some(&change)).await.map(drop)
     }
 
+    /// Changes the simulated store's fault plan.
+    pub async fn store_faults(&self, patch: &Value) -> anyhow::Result<()> {
+        self.ask(Method::PATCH, "/admin/v1/store/faults", Some(patch)).await.map(drop)
+    }
+
     /// The gateway's metrics.
     pub async fn metrics(&self) -> anyhow::Result<Scrape> {
         Ok(Scrape::parse(&self.metrics_text().await?))

@@ -12,7 +12,9 @@ use super::reload::Reloader;
 use super::store_access::Lent;
 use super::store_access::StoreAccess;
 use super::verifier::RunningVerifier;
+use crate::drain::AdaptiveLimits;
 use crate::drain::DrainStatus;
+use crate::http::operations::AdaptiveLive;
 use crate::http::operations::DeadOrder;
 use crate::http::operations::DeadRefused;
 use crate::http::operations::DrainLive;
@@ -169,6 +171,9 @@ impl Operations for OfEngines {
             waiting: waiting.saturating_sub(in_flight),
             in_flight,
             workers: u64::from(drain.workers()),
+            adaptive: drain
+                .adaptive()
+                .map(|AdaptiveLimits { rate, concurrency }| AdaptiveLive { rate, concurrency }),
         }
     }
 

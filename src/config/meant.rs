@@ -101,6 +101,7 @@ pub(super) fn check(
     relations.ports(said.public.listen, said.admin.listen);
     relations.ledger(&said);
     relations.store(&said);
+    relations.drain(&said.drain);
     let admin_access = relations.admin_access(&said.admin);
     let identity = relations.identity(&said.identity);
     let ticket_keys = relations.ticket_keys(&said.tickets.key_files);
@@ -221,6 +222,13 @@ impl Relations<'_, '_, '_> {
                 "store.http.timeout ({timeout}) must be less than drain.attempt_timeout ({attempt})"
             );
             self.broken(&["store.http.timeout", "drain.attempt_timeout"], &message);
+        }
+    }
+
+    fn drain(&mut self, drain: &drain::Config) {
+        if drain.floor.is_some() && !drain.adaptive {
+            let message = "drain.floor has no effect without drain.adaptive = true";
+            self.findings.add(Finding::warning(self.at("drain.floor"), message));
         }
     }
 

@@ -90,10 +90,6 @@ fn one<'t>(
     }
     match typed(path, text) {
         Ok(value) => {
-            if let Some(message) = not_built::value(path, value.get_ref()) {
-                reading.refused.insert(path.to_owned());
-                return findings.add(Finding::error(at, message));
-            }
             reading.refused.remove(path);
             reading.given.insert(path.to_owned(), Given { value, origin });
         }
@@ -108,9 +104,6 @@ fn one<'t>(
 fn typed<'t>(path: &str, text: &'t str) -> Result<Spanned<DeValue<'t>>, String> {
     let plain = Spanned::new(0..text.len(), DeValue::String(DeString::Borrowed(text)));
     let Err(as_text) = tried(path, &plain) else { return Ok(plain) };
-    if not_built::value(path, plain.get_ref()).is_some() {
-        return Ok(plain);
-    }
     let as_text = one_line(as_text.message());
     let Ok(value) = DeValue::parse(text) else { return Err(as_text) };
     match tried(path, &value) {

@@ -155,10 +155,6 @@ impl Reader<'_, '_> {
             reading.refused.insert(path);
             return;
         }
-        if let Some(message) = not_built::value(&path, value.get_ref()) {
-            reading.refused.insert(path);
-            return self.refuse(span, message);
-        }
         match tried(&path, &value) {
             Ok(()) => {
                 let origin = Origin::File(key, span);

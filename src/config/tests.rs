@@ -252,13 +252,13 @@ fn the_manuals_examples_are_right() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     let text = "[public.limits]\nconnections_per_address = 5\n\
-                [drain]\nadaptive = true\nfloor = \"1/s\"\n";
+                [shop]\nurl = \"http://a\"\n[[consumer]]\n[[intercept]]\npath = \"/\"\n";
     let loaded = load_text(text);
     let found = placed(&loaded);
     let lines: Vec<usize> = found.iter().map(|(line, ..)| *line).collect();
-    assert_eq!(lines, [4, 5], "{found:#?}");
+    assert_eq!(lines, [3, 5, 6], "{found:#?}");
     assert!(found.iter().all(|(.., message)| message.contains("not built yet")), "{found:#?}");
-    let set = load_all("", &[("FOREBAY_DRAIN__ADAPTIVE", "true")], &[]);
+    let set = load_all("", &[("FOREBAY_SHOP__URL", "http://a")], &[]);
     assert!(set.findings.iter().all(|finding| finding.message.contains("not built yet")));
     assert_eq!(set.findings.len(), 1);
 }
@@ -350,6 +350,22 @@ fn what_was_refused_breaks_no_rule_besides() {
 fn an_address_of_ipv6_is_taken() {
     let loaded = load_text("[public]\nlisten = \"[::1]:8080\"\n[admin]\nlisten = \"[::1]:9180\"\n");
     assert_eq!(loaded.findings, []);
+}
+
+#[test]
+fn an_adaptive_drain_has_its_floor_and_a_floor_alone_is_a_warning() {
+    let adaptive = "[drain]\nadaptive = true\nfloor = \"30/m\"\n";
+    let loaded = load_text(adaptive);
+    assert_eq!(loaded.findings, []);
+    assert!(loaded.settings.is_some_and(|settings| settings.drain.adaptive));
+    let alone = load_text("[drain]\nfloor = \"30/m\"\n");
+    assert!(alone.settings.is_some());
+    let found = placed(&alone);
+    assert!(found.len() == 1 && found[0].0 == 2 && found[0].2.contains("no effect"), "{found:#?}");
+    let above = load_text("[drain]\nadaptive = true\nrate = \"1/s\"\nfloor = \"2/s\"\n");
+    let found = placed(&above);
+    assert!(above.settings.is_none() && found.len() == 1, "{found:#?}");
+    assert!(found[0].2.contains("drain.floor (2/s) must not be above drain.rate (1/s)"));
 }
 
 #[test]

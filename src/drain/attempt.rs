@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
-use super::outcome::{Answer, Why};
+use super::outcome::{Answer, Why, said};
 use super::shared::Shared;
 use crate::order::TicketText;
 use crate::store::PlaceOrder;
@@ -54,6 +54,8 @@ pub(super) async fn attempt(
     let tickets: Vec<TicketText> = orders.iter().map(|order| order.ticket).collect();
     let limit = shared.config.attempt_timeout;
     let in_flight = shared.figures.attempts(tickets.len() as u64);
+    let call =
+        shared.limiter.begins(u32::try_from(tickets.len()).unwrap_or(u32::MAX), shared.now());
     let placed = bounded(limit.0, async { shared.store.place(orders).await }).await;
     drop(in_flight);
     let none = match &placed {
@@ -66,6 +68,7 @@ pub(super) async fn attempt(
     let mut answers: Vec<Answer> =
         placed.unwrap_or_default().into_iter().map(Answer::from).take(tickets.len()).collect();
     answers.resize(tickets.len(), none);
+    shared.limiter.ended(call, said(&answers), shared.now());
     resolve(shared, &tickets, &mut answers, until).await;
     answers
 }

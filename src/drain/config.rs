@@ -36,9 +36,9 @@ pub struct Config {
     pub lease: Span,
     /// How long one call of the store may take.
     pub attempt_timeout: Span,
-    /// A rate that follows the store. Not built yet: refused by name.
+    /// Asks for less than the rate, and has fewer calls in flight, while the store is slower or fails.
     pub adaptive: bool,
-    /// The least that an adaptive rate may fall to. Not built yet: refused by name.
+    /// The least that an adaptive rate falls to; `None`: a hundredth of the rate, and at least one a second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub floor: Option<Rate>,
     /// The share of refused orders at which the drain pauses itself.
@@ -140,17 +140,17 @@ impl Config {
                 ));
             }
         }
-        if self.adaptive {
+        if let Some(floor) = self.floor
+            && floor.as_per_second() > self.rate.as_per_second()
+        {
+            let rate = self.rate;
             found.push(BadSetting::new(
-                &["drain.adaptive"],
-                "drain.adaptive is not supported yet: leave it out",
+                &["drain.floor", "drain.rate"],
+                format!("drain.floor ({floor}) must not be above drain.rate ({rate})"),
             ));
         }
-        if self.floor.is_some() {
-            found.push(BadSetting::new(
-                &["drain.floor"],
-                "drain.floor is not supported yet: leave it out",
-            ));
+        if self.floor == Some(Rate::Unlimited) && self.rate == Rate::Unlimited {
+            found.push(BadSetting::new(&["drain.floor"], "drain.floor must be a rate"));
         }
         found
     }
@@ -211,9 +211,12 @@ mod tests {
         assert_eq!(keys("rate = \"100/s\"\nbatch = 3"), [["drain.batch", "drain.burst"]]);
         assert_eq!(keys("rate = \"unlimited\"\nbatch = 500"), [[""; 0]; 0]);
         assert_eq!(
-            keys("adaptive = true\nfloor = \"1/s\"\nworkers = 0\nburst = 0\nbatch = 501").len(),
-            6
+            keys("rate = \"30/m\"\nfloor = \"1/s\"\nadaptive = true"),
+            [["drain.floor", "drain.rate"]]
         );
+        assert_eq!(keys("rate = \"60/m\"\nfloor = \"1/s\"\nadaptive = true"), [[""; 0]; 0]);
+        assert_eq!(keys("rate = \"off\"\nfloor = \"off\""), [["drain.floor"]]);
+        assert_eq!(keys("workers = 0\nburst = 0\nbatch = 501").len(), 4);
         let retry: Retry = toml::from_str("base = \"31s\"").unwrap();
         assert_eq!(retry.check()[0].keys, ["retry.base", "retry.cap"]);
     }

@@ -92,6 +92,7 @@ async fn begin(shared: &Shared) -> Result<TailId, Fault> {
 fn settings(shared: &Shared, doc: &DrainDoc) {
     let now = shared.now();
     shared.pace().set(doc, now);
+    shared.limiter.set(doc.rate, now);
     shared.figures.settings(doc);
     shared.wake.notify_one();
 }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 
 use super::breaker::May;
+use super::limiter::Slot;
 use super::permits::{Asking, Probe};
 use super::round::Round;
 use super::shared::Shared;
@@ -97,7 +98,10 @@ impl Granter {
     fn next(&mut self) -> Step {
         let shared = &self.shared;
         let now = shared.now();
-        let at = shared.pace().at();
+        let (at, worth) = {
+            let pace = shared.pace();
+            (pace.at(), pace.worth())
+        };
         if at > now {
             return Step::Wait(Some(at));
         }
@@ -109,6 +113,12 @@ impl Granter {
             May::Probing => return Step::Wait(None),
             may @ (May::Any | May::Probe) => may,
         };
+        // One probe of a store that was away is little enough.
+        match shared.limiter.at(worth, now) {
+            Some(at) if at > now && may == May::Any => return Step::Wait(Some(at)),
+            None if may == May::Any => return Step::Wait(None),
+            _ => {}
+        }
         if self.worker.is_none() {
             self.worker = Arc::clone(&shared.workers).try_acquire_owned().ok();
         }
@@ -148,10 +158,12 @@ impl Granter {
             if may == May::Probe { 1 } else { pace.most() }
         };
         let want = u32::try_from(next.due).unwrap_or(u32::MAX).min(most);
+        let want = if may == May::Probe { want } else { shared.limiter.take(want, now) };
         let news = shared.turn().asked(sale_no, want);
         let probe = (may == May::Probe).then(|| Probe::begins(shared));
         let asking = Asking::begins(shared);
-        let round = Round { shared: Arc::clone(shared), sale, news, probe };
+        let slot = Some(Slot::begins(shared));
+        let round = Round { shared: Arc::clone(shared), sale, news, probe, slot };
         let busy = shared.figures.worker();
         self.rounds.spawn(async move {
             round.run(want, asking).await;

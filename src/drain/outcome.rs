@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::adaptive::Said;
 use super::backoff::{Backoff, Jitter};
 use super::breaker::Verdict;
 use crate::ledger::Fate;
@@ -128,6 +129,20 @@ pub(super) fn verdict(answers: &[Answer]) -> Verdict {
     }
 }
 
+/// What the answers of one call tell about the store's load. Answers about an order tell nothing, nor do wrong rights.
+pub(super) fn said(answers: &[Answer]) -> Said {
+    let mut said = Said::default();
+    for answer in answers {
+        match answer {
+            Answer::Placed(_) | Answer::Refused(_) => said.decided += 1,
+            Answer::Later(later) if later.cause == LaterCause::StoreAway => said.failed += 1,
+            Answer::Doubt(doubt) if doubt.why != Why::Panicked => said.failed += 1,
+            Answer::Later(_) | Answer::Doubt(_) | Answer::Conflict(_) => {}
+        }
+    }
+    said
+}
+
 /// Tries of an order before this one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tries {
@@ -184,7 +199,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn said(cause: LaterCause, after: Option<Duration>) -> Answer {
+    fn later(cause: LaterCause, after: Option<Duration>) -> Answer {
         Placement::Later(Later { cause, reason: "seen".to_owned(), after }).into()
     }
 
@@ -220,11 +235,11 @@ mod tests {
         let conflict = Placement::Conflict { reason: "409".to_owned() }.into();
         assert_eq!(told(conflict, 0), Fate::Dead { reason: "conflict".to_owned() });
         for (answer, attempts, spent) in [
-            (said(ThisOrder, None), 0, Some(true)),
-            (said(ThisOrder, None), 1, Some(true)),
-            (said(ThisOrder, None), 2, None),
-            (said(StoreAway, None), 99, Some(false)),
-            (said(Misconfigured, None), 99, Some(false)),
+            (later(ThisOrder, None), 0, Some(true)),
+            (later(ThisOrder, None), 1, Some(true)),
+            (later(ThisOrder, None), 2, None),
+            (later(StoreAway, None), 99, Some(false)),
+            (later(Misconfigured, None), 99, Some(false)),
             (in_doubt(), 99, Some(false)),
             (asked(Found::NotThere), 99, Some(false)),
             (asked(Found::Unknown { reason: String::new() }), 99, Some(false)),
@@ -245,23 +260,38 @@ mod tests {
             Fate::Later { after, .. } => after,
             fate => panic!("{fate:?}"),
         };
-        assert!(after(said(LaterCause::ThisOrder, None)) <= SECOND, "its first try");
-        assert!(after(said(LaterCause::StoreAway, None)) >= 5 * SECOND, "not before the probe");
-        assert_eq!(after(said(LaterCause::StoreAway, Some(60 * SECOND))), 60 * SECOND);
+        assert!(after(later(LaterCause::ThisOrder, None)) <= SECOND, "its first try");
+        assert!(after(later(LaterCause::StoreAway, None)) >= 5 * SECOND, "not before the probe");
+        assert_eq!(after(later(LaterCause::StoreAway, Some(60 * SECOND))), 60 * SECOND);
+    }
+
+    #[test]
+    fn only_what_a_store_says_under_load_counts_against_it() {
+        let answers = [
+            Answer::Placed("7".to_owned()),
+            Answer::Refused("no".to_owned()),
+            later(LaterCause::ThisOrder, None),
+            later(LaterCause::Misconfigured, None),
+            later(LaterCause::StoreAway, None),
+            in_doubt(),
+            Answer::doubt(Why::TimedOut, "late"),
+            Answer::doubt(Why::Panicked, "broken"),
+        ];
+        assert_eq!(super::said(&answers), Said { decided: 2, failed: 3 });
     }
 
     #[test]
     fn one_answer_shows_that_the_store_is_there() {
         let placed = || Answer::Placed("7".to_owned());
         let late = || Answer::doubt(Why::TimedOut, "late");
-        let away = || said(LaterCause::StoreAway, None);
+        let away = || later(LaterCause::StoreAway, None);
         for (answers, expected) in [
             (vec![away(), placed(), late()], Verdict::Answered),
-            (vec![away(), said(LaterCause::ThisOrder, None)], Verdict::Answered),
+            (vec![away(), later(LaterCause::ThisOrder, None)], Verdict::Answered),
             (vec![asked(Found::Voided)], Verdict::Answered),
             (vec![Answer::Conflict(String::new())], Verdict::Answered),
             (vec![away()], Verdict::Away),
-            (vec![said(LaterCause::Misconfigured, None)], Verdict::Away),
+            (vec![later(LaterCause::Misconfigured, None)], Verdict::Away),
             (vec![late()], Verdict::Away),
             (vec![in_doubt()], Verdict::Away),
             (vec![asked(Found::NotThere)], Verdict::Unclear),

@@ -54,13 +54,19 @@ impl Pace {
         batch.min(BATCH_MAX).min(self.burst).max(1)
     }
 
+    /// Permits that make a question worth asking.
+    pub(super) fn worth(&self) -> u32 {
+        let Rate::Per { permits, period_micros } = self.rate else { return 1 };
+        let worth = (u64::from(permits) * GATHER_MICROS).div_ceil(period_micros);
+        u32::try_from(worth).unwrap_or(u32::MAX).min(self.most().div_ceil(2)).max(1)
+    }
+
     /// How long until a batch worth asking for has gathered in a bucket that holds less than one permit.
     fn gather(&self) -> Duration {
         let Rate::Per { permits, period_micros } = self.rate else { return Duration::ZERO };
         let time =
             |count: u64| Duration::from_micros((count * period_micros).div_ceil(permits.into()));
-        let worth = (u64::from(permits) * GATHER_MICROS).div_ceil(period_micros);
-        let gather = time(worth.min(self.most().div_ceil(2).into()).max(1));
+        let gather = time(self.worth().into());
         // What is left of a permit now, and what gathers until a late timer fires, must fit into the bucket.
         let room = time(u64::from(self.burst) - 1);
         if room > TIMER_LATE * 2 { gather.min(room - TIMER_LATE) } else { gather }

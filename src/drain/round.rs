@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::attempt::attempt;
+use super::limiter::Slot;
 use super::outcome::{Answer, Tries, fate, verdict};
 use super::permits::{Asking, Permits, Probe};
 use super::sales::Sale;
@@ -39,6 +40,8 @@ pub(super) struct Round {
     /// What [`super::turn::Turn::asked`] answered.
     pub(super) news: u64,
     pub(super) probe: Option<Probe>,
+    /// Held until the store has answered.
+    pub(super) slot: Option<Slot>,
 }
 
 /// The lease of a claim in monotonic time.
@@ -66,6 +69,7 @@ impl Round {
         let tries: Vec<_> = tries.collect();
         let answers = attempt(&self.shared, self.place_orders(orders, permits), until).await;
         self.report(&answers);
+        self.slot = None;
         let rules = self.shared.rules();
         let labels: Vec<_> = answers.iter().map(Answer::retry_label).collect();
         let fates = answers.into_iter().zip(&tries);
@@ -97,6 +101,7 @@ impl Round {
                 let failures = shared.pace().failures();
                 let pause = shared.draw(|jitter| LEDGER_PAUSE.half(failures, jitter));
                 shared.pace().failed(now, pause);
+                self.not_granted(want);
                 shared.with_turn(|turn| turn.ungranted(sale_no, want));
                 return None;
             }
@@ -104,6 +109,7 @@ impl Round {
         shared.figures.mended(PACER);
         shared.pace().answered(now, want, &grant, own);
         let missing = want.saturating_sub(grant.granted);
+        self.not_granted(missing);
         shared.with_turn(|turn| {
             if let (0, Some(retry_in), true) = (grant.granted, grant.retry_in, own) {
                 turn.hold(sale_no, now + retry_in);
@@ -114,6 +120,12 @@ impl Round {
         });
         let Grant { granted, at, .. } = grant;
         (granted > 0).then_some(Permits { granted, at, heard: now })
+    }
+
+    fn not_granted(&self, permits: u32) {
+        if self.probe.is_none() {
+            self.shared.limiter.give_back(permits);
+        }
     }
 
     /// Claims what was granted. Answers with the monotonic instant at which the lease ends at the earliest;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::Parts;
 use super::backoff::{Backoff, Jitter};
 use super::config::{Config, Retry};
+use super::limiter::Limiter;
 use super::outcome::Rules;
 use super::pace::Pace;
 use super::sales::{Sale, Sales};
@@ -42,6 +43,7 @@ pub(super) struct Shared {
     pub(super) sales: Sales,
     pub(super) sink: Arc<Sink>,
     pub(super) figures: Arc<Figures>,
+    pub(super) limiter: Arc<Limiter>,
     /// Calls of the store that may be in flight.
     pub(super) workers: Arc<Semaphore>,
     turn: Mutex<Turn>,
@@ -73,6 +75,7 @@ impl Shared {
             sales: Sales::default(),
             sink: Arc::clone(&status.sink),
             figures: Arc::clone(&status.figures),
+            limiter: Arc::clone(&status.limiter),
             workers: Arc::new(Semaphore::new(status.workers() as usize)),
             turn: Mutex::default(),
             pace: Mutex::new(Pace::new(config.batch)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, gauge};
 
+use super::limiter::{AdaptiveLimits, Limiter};
 use super::outcome::{IN_DOUBT, TIMED_OUT};
 use super::sink::Sink;
 use crate::clock::SharedClock;
@@ -200,6 +201,7 @@ impl Drop for InFlight<'_> {
 pub struct DrainStatus {
     pub(super) figures: Arc<Figures>,
     pub(super) sink: Arc<Sink>,
+    pub(super) limiter: Arc<Limiter>,
 }
 
 impl DrainStatus {
@@ -219,6 +221,12 @@ impl DrainStatus {
     #[must_use]
     pub fn workers(&self) -> u32 {
         self.figures.workers
+    }
+
+    /// What it asks for at most, now; `None` unless `[drain] adaptive` is set.
+    #[must_use]
+    pub fn adaptive(&self) -> Option<AdaptiveLimits> {
+        self.limiter.limits()
     }
 
     /// Workers that carry a batch now.

@@ -7,11 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::ledger::{Changed, Fault, OrderDoc};
 use crate::order::TicketText;
-use crate::sale::SaleName;
+use crate::sale::{Rate, SaleName};
 
 /// An operation could not be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,17 @@ pub struct DrainLive {
     pub in_flight: u64,
     /// Workers that the drain has; 0 where no drain runs.
     pub workers: u64,
+    /// What an adaptive drain asks for at most, now; `None` when it is not adaptive.
+    pub adaptive: Option<AdaptiveLive>,
+}
+
+/// What an adaptive drain asks for at most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct AdaptiveLive {
+    /// Attempts a second.
+    pub rate: Rate,
+    /// Calls of the store in flight.
+    pub concurrency: u32,
 }
 
 /// A dead order that an operator wants refused.

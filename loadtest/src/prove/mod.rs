@@ -1,6 +1,7 @@
 //! Proofs: each starts a gateway of its own in a directory of its own, does to it what a promise is
 //! about, prints its figures and says whether the promise held.
 
+mod adaptive;
 mod dashboards;
 mod demo;
 mod drain;
@@ -61,6 +62,8 @@ pub enum Name {
     Overload,
     /// The store is reached at the rate that was set
     Pace,
+    /// Through a brown-out of the store an adaptive drain backs off, and comes back after it
+    Adaptive,
     /// Rate limits give what they promise, and forget
     Limits,
     /// A sale's memory comes back after its purge
@@ -165,6 +168,7 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
             Box::pin(overload::prove(&binary, proof.scale, &mut checks)).await?;
         }
         Name::Pace => pace::prove(&binary, proof.scale, &mut checks).await?,
+        Name::Adaptive => Box::pin(adaptive::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,

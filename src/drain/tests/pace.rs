@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Attempts at the store may lie this much later than their grants: commit and start.
 const LATE: Duration = Duration::from_millis(50);
 
-fn holds_the_bound(plant: &Plant, permits: u32) {
+pub(super) fn holds_the_bound(plant: &Plant, permits: u32) {
     let burst = u64::from(Rate::per_second(permits).burst_auto().unwrap());
     let grants: Vec<_> = plant.ledger.grants().iter().map(|(at, n)| (at.0, *n)).collect();
     assert!(worst_window(&grants, permits.into()) <= burst * 1_000_000);
@@ -119,12 +119,14 @@ proptest! {
     #[test]
     fn no_schedule_breaks_the_bound(
         permits in prop_oneof![1u32..50, 50u32..3_000],
+        adaptive in any::<bool>(),
         steps in proptest::collection::vec((0u8..8, 1u64..1_500, 0u64..30_000), 1..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let mut plant = Plant::new(&format!("{permits}/s")).await;
+            plant.config.adaptive = adaptive;
             let mut running = plant.run();
             for (what, millis, commit) in steps {
                 plant.ledger.commit_micros.store(commit, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::http::operations::DrainLive;
+use crate::http::operations::{AdaptiveLive, DrainLive};
 use crate::ledger::{Census, DrainDoc, DrainOrigin, OrderDoc, SaleDoc, Timeline};
 use crate::order::{Line, SaleSeal, TicketText};
 use crate::sale::{Phase, Rate, Terms};
@@ -59,6 +59,7 @@ pub(super) struct Drain<'a> {
     waiting: u64,
     in_flight: u64,
     workers: u64,
+    adaptive: Option<AdaptiveLive>,
 }
 
 impl<'a> Drain<'a> {
@@ -74,6 +75,7 @@ impl<'a> Drain<'a> {
             waiting: live.waiting,
             in_flight: live.in_flight,
             workers: live.workers,
+            adaptive: live.adaptive,
         }
     }
 }

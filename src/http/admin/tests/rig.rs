@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::clock::ManualClock;
 use crate::http::admin::{Access, Admin, Parts, Reply, Tokens};
 use crate::http::operations::{
-    DeadOrder, DeadRefused, DrainLive, Operation, OperationFault, Operations,
+    AdaptiveLive, DeadOrder, DeadRefused, DrainLive, Operation, OperationFault, Operations,
 };
 use crate::ledger::suite::{Engine as _, Volatile};
 use crate::ledger::{
@@ -28,7 +28,7 @@ use crate::metrics::Registry;
 use crate::order::{
     Buyer, ItemLine, ItemLines, KEY_BYTES, Keyring, Place, SaleSeal, TicketKey, TicketText,
 };
-use crate::sale::{SaleName, SaleNo};
+use crate::sale::{Rate, SaleName, SaleNo};
 use crate::tasks::Readiness;
 
 /// Passes every call on to the book, or fails it; counts the pages of exports.
@@ -147,7 +147,8 @@ fn raw(text: String) -> Box<RawValue> {
 
 impl Operations for Played {
     fn drain_live(&self) -> DrainLive {
-        DrainLive { attempts_per_second: 12.5, waiting: 3, in_flight: 2, workers: 16 }
+        let adaptive = Some(AdaptiveLive { rate: Rate::per_second(450), concurrency: 15 });
+        DrainLive { attempts_per_second: 12.5, waiting: 3, in_flight: 2, workers: 16, adaptive }
     }
 
     fn verify(&self) -> Operation<'_, Box<RawValue>> {

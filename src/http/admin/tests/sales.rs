@@ -117,6 +117,7 @@ async fn the_drain_is_patched_and_given_back_to_the_file() {
     let expected = json!({
         "rate": "500/s", "burst": 6, "paused": false, "reason": null, "configured_rate": "500/s",
         "origin": "config", "attempts_per_second": 12.5, "waiting": 3, "in_flight": 2, "workers": 16,
+        "adaptive": {"rate": "450/s", "concurrency": 15},
     });
     let path = "/admin/v1/drain";
     assert_eq!(rig.get(path).await.json(), expected);
