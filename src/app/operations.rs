@@ -27,6 +27,7 @@ use crate::ledger::SharedLedger;
 use crate::ledger::StoredUnits;
 use crate::order::FORCED;
 use crate::sale::SaleName;
+use crate::store::Comparable;
 use crate::store::Found;
 use crate::store::PlaceOrder;
 use crate::store::StockRow;
@@ -54,6 +55,10 @@ impl OfEngines {
             // What the shop has all the same is not given away a second time.
             (false, true) => match only(lent.store.find(vec![dead.ticket]).await)? {
                 found @ (Found::Placed { .. } | Found::Refused { .. }) => found,
+                // One that could be asked is waited for.
+                found @ Found::Unknown { .. } if lent.store.comparable() != Comparable::None => {
+                    found
+                }
                 _ => Found::Refused { reason: FORCED.to_owned() },
             },
         };
@@ -75,7 +80,13 @@ impl OfEngines {
     }
 
     async fn make_anew(&self, sale: SaleName) -> Result<Changed, OperationFault> {
-        let rows = self.store.lend().await?.store.stock_rows().await;
+        let lent = self.store.lend().await?;
+        if lent.store.comparable() != Comparable::All {
+            let text = "this store does not list what it has, so nobody knows what was sold: make a new sale with \
+                        what is left, and close this one";
+            return Err(OperationFault::NotSupported(text.to_owned()));
+        }
+        let rows = lent.store.stock_rows().await;
         let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;
         let units = |row: StockRow| StoredUnits {
             sale_no: row.sale_no,

@@ -22,7 +22,7 @@ use crate::sale::Rate;
 use crate::sale::SaleName;
 use crate::sale::Sku;
 use crate::tools::load::Options;
-use crate::units::Every;
+use crate::units::Span;
 
 const EXAMPLES: &str = "Examples:
   forebay                                    run, with an open sale to try
@@ -376,7 +376,7 @@ pub(super) struct Verify {
     pub(super) watch: bool,
     /// How long to wait between two looks.
     #[arg(long, value_name = "DURATION", default_value = "5s", requires = "watch")]
-    pub(super) every: Every,
+    pub(super) every: Span,
     /// Read the ledger's directory and the store with no gateway running; --config says where they are. Without it
     /// the gateway at --admin is asked, which has its settings itself.
     #[arg(long)]

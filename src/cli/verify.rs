@@ -1,5 +1,7 @@
 //! `forebay verify`: exit 5 when a law is broken.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::args::Verify;
@@ -14,6 +16,9 @@ use super::sale::text;
 use super::serve;
 use crate::app;
 use crate::units::counted;
+
+/// Every order is read at each look.
+const WATCH_MIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(verify: Verify) -> Outcome {
     if verify.watch {
@@ -37,7 +42,7 @@ fn look(verify: &Verify) -> Result<Answer, Failure> {
 
 /// A line for each look, until one finds something.
 fn watch(verify: &Verify) -> Outcome {
-    let every = verify.every.0.unwrap_or_default();
+    let every = verify.every.0.max(WATCH_MIN);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     loop {
         match look(verify) {

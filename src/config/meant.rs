@@ -199,6 +199,14 @@ impl Relations<'_, '_, '_> {
                 self.store_files(mysql.check_files(), key, file.as_deref());
             }
             StoreKind::Http => {
+                let redis = &said.ledger.redis;
+                if said.ledger.engine == Engine::Redis
+                    && redis.durability == redis::Durability::Memory
+                {
+                    let message = "store.kind = \"http\" lists no orders: what Redis loses with ledger.redis.durability = \
+                                   \"memory\" may be sold again; \"replicated\" or \"disk\" loses less";
+                    self.findings.add(Finding::warning(self.at("store.kind"), message));
+                }
                 let (key, file) = ("store.http.secret_file", &http.secret_file);
                 self.store_files(http.check_files(), key, file.as_deref());
                 self.http(http.timeout, said.drain.attempt_timeout);

@@ -8,7 +8,7 @@ use super::shared::Shared;
 use crate::ledger::{Missing, Stored, StoredEnd};
 use crate::order::{Buyer, Line, Ticket, tickets_of};
 use crate::sale::Sku;
-use crate::store::OrderRow;
+use crate::store::{Comparable, OrderRow};
 
 /// Pauses between questions that were not answered.
 const PAUSE: Backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(1) };
@@ -19,6 +19,13 @@ pub(super) async fn answer(shared: &Shared) {
     while !shared.stop.is_pulled() {
         let missing = shared.ledger.missing().await;
         match answer_for(shared, missing).await {
+            Ok(_) if shared.store.comparable() != Comparable::All => {
+                failures = 0;
+                tracing::warn!(
+                    sale_no = missing.sale_no.0,
+                    "orders that the ledger may have lost are lost: this store does not list which of them it has"
+                );
+            }
             Ok(found) => {
                 failures = 0;
                 tracing::info!(

@@ -36,10 +36,14 @@ pub(super) fn said(error: &Error) -> Said {
         }
         // Too many connections, a disk that is full, a row lock that was not free in time, a statement that was cut
         // off, a stop, a server that only reads now.
-        1021 | 1030 | 1040 | 1053 | 1114 | 1129 | 1203 | 1205 | 1226 | 1317 | 1792 | 1836
-        | 1969 | 3024 => Said::Closed(LaterCause::StoreAway, text),
+        1020 | 1021 | 1030 | 1037 | 1038 | 1040 | 1041 | 1053 | 1114 | 1129 | 1135 | 1203
+        | 1205 | 1206 | 1223 | 1226 | 1317 | 1637 | 1792 | 1836 | 1969 | 3024 => {
+            Said::Closed(LaterCause::StoreAway, text)
+        }
+        // A cluster, or a proxy before the server, has nobody who takes orders now.
+        1047 | 1105 | 3100 | 3168 | 9000..=9999 => Said::Closed(LaterCause::StoreAway, text),
         // The connection was ended by the server.
-        1152 | 1158..=1161 | 1184 | 1927 | 4031 => Said::Broken(text),
+        1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Said::Broken(text),
         _ => Said::Other(text),
     }
 }
@@ -54,9 +58,6 @@ fn unsaid(error: &Error) -> Said {
         Error::Driver(DriverError::UnknownAuthPlugin { name }) => {
             let text = format!("the user's authentication plugin `{name}` is not known here");
             Said::Closed(LaterCause::Misconfigured, text)
-        }
-        Error::Driver(DriverError::PacketTooLarge) => {
-            Said::BadRow("larger than the server's max_allowed_packet".to_owned())
         }
         #[cfg(feature = "tls")]
         Error::Io(IoError::Tls(error)) => {
@@ -86,9 +87,10 @@ impl Said {
 pub(super) fn failed(error: &Error) -> StoreError {
     let Later { cause, reason, .. } = match said(error) {
         // What is in the way is somebody's row or the server's mind: no order of ours caused it.
-        Said::Duplicate | Said::Other(_) | Said::BadRow(_) => {
+        Said::Duplicate | Said::BadRow(_) => {
             Later { cause: LaterCause::Misconfigured, reason: error.to_string(), after: None }
         }
+        Said::Other(reason) => Later { cause: LaterCause::StoreAway, reason, after: None },
         said => said.later(),
     };
     StoreError { cause, reason }

@@ -100,7 +100,10 @@ impl Batch<'_> {
                 }
                 Ended::Duplicate if tries < TRIES => match self.decided(&some).await {
                     Ok(rest) => open.push(rest),
-                    Err(reason) => return self.end(&some, &open, Placement::InDoubt { reason }),
+                    Err(reason) => {
+                        self.session = None;
+                        return self.end(&some, &open, Placement::InDoubt { reason });
+                    }
                 },
                 // A connection that lay idle was dead: that says nothing about the server.
                 Ended::Broken(why) if tries == 1 => {
@@ -194,8 +197,8 @@ impl Batch<'_> {
 
     /// Leaves a row that says so; the store remembers it (S1).
     async fn refuse(&mut self, some: &[usize], reason: &str) {
-        let Some(session) = &mut self.session else { return };
         for at in some {
+            let Some(session) = &mut self.session else { return };
             let order = &self.orders[*at];
             let mut script = Script::default();
             // The column takes 255 characters; the server's words may be longer.
@@ -207,7 +210,10 @@ impl Batch<'_> {
                     Said::Duplicate => {
                         Placement::InDoubt { reason: "it was decided meanwhile".to_owned() }
                     }
-                    Said::Broken(reason) => Placement::InDoubt { reason },
+                    Said::Broken(reason) => {
+                        self.session = None;
+                        Placement::InDoubt { reason }
+                    }
                     other => Placement::Later(other.later()),
                 },
             });

@@ -48,14 +48,13 @@ pub(super) async fn found(
         return Ok(Vec::new());
     }
     let question = text::decided(tickets.iter());
-    let rows = session
-        .conn()
-        .query_map(question, |(ticket, state, order_no, reason): (String, _, _, _)| {
-            (ticket, (state, order_no, reason))
-        })
-        .await
-        .map_err(|error| codes::failed(&error))?;
-    let rows: HashMap<String, Decided> = rows.into_iter().collect();
+    let rows: Vec<Row> =
+        session.conn().query(question).await.map_err(|error| codes::failed(&error))?;
+    let decided = |row: Row| {
+        let (ticket, state, order_no, reason) = typed(row)?;
+        Ok((ticket, (state, order_no, reason)))
+    };
+    let rows = rows.into_iter().map(decided).collect::<Result<HashMap<String, Decided>, _>>()?;
     let one = |ticket: &TicketText| {
         let row = rows.get(ticket.as_str());
         row.map_or(Found::NotThere, |(state, order_no, reason)| match state.as_str() {
@@ -104,7 +103,16 @@ async fn voided(
 ) -> Result<Vec<Found>, StoreError> {
     let mut session = pool.take().await?;
     for _ in 0..TRIES {
-        let mut there = found(&mut session, tickets).await?;
+        let mut there = match found(&mut session, tickets).await {
+            Ok(there) => there,
+            // One that lay idle was dead.
+            Err(error) if session.used && error.cause == LaterCause::StoreAway => {
+                pool.forget();
+                session = pool.take().await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let mut script = Script::default();
         for (order, found) in orders.iter().zip(&mut there) {
             if *found == Found::NotThere {
@@ -135,12 +143,13 @@ pub(super) async fn stock(pool: &Arc<Pool>, changes: &[StockChange]) -> Result<(
         Err(_) if session.used => pool.forget(),
         Err(_) => {}
     }
-    applied.map_err(|error| codes::failed(&error))
+    applied
 }
 
-async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), Error> {
+async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), StoreError> {
+    let told = |error: Error| codes::failed(&error);
     let conn = session.conn();
-    conn.query_drop("START TRANSACTION").await?;
+    conn.query_drop("START TRANSACTION").await.map_err(told)?;
     for change in changes {
         let (sale_no, sku) = (change.sale_no.0, &change.sku);
         let operation = format!(
@@ -151,7 +160,7 @@ async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), Err
             Ok(()) => {}
             // It was applied before. The transaction goes on: only this statement is undone.
             Err(error) if said(&error) == Said::Duplicate => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(told(error)),
         }
         let (sale, delta) = (&change.sale, change.delta);
         let statement = if change.creates {
@@ -165,9 +174,24 @@ async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), Err
                 "UPDATE forebay_stock SET initial = initial {sign} {units}, available = available {sign} {units} WHERE sale_no = {sale_no} AND sku = '{sku}' AND sale = '{sale}'"
             )
         };
-        conn.query_drop(statement).await?;
+        conn.query_drop(statement).await.map_err(told)?;
+        if conn.affected_rows() != 1 {
+            let reason = format!(
+                "forebay_stock has no row of sale {sale_no} (`{sale}`) and sku `{sku}`: it was taken away, or the tables \
+                 are another ledger's"
+            );
+            return Err(StoreError { cause: LaterCause::Misconfigured, reason });
+        }
     }
-    conn.query_drop("COMMIT").await
+    conn.query_drop("COMMIT").await.map_err(told)
+}
+
+/// A row as it must be; the tables may hold what others have written.
+pub(super) fn typed<T: mysql_async::prelude::FromRow>(row: Row) -> Result<T, StoreError> {
+    mysql_async::from_row_opt(row).map_err(|_| {
+        let reason = "a row of the store has NULL or another type where a value must be".to_owned();
+        StoreError { cause: LaterCause::Misconfigured, reason }
+    })
 }
 
 /// A read that nobody waits for without end, on a connection that is there.
@@ -181,10 +205,10 @@ async fn read<T: mysql_async::prelude::FromRow + Send + 'static>(
     };
     for _ in 0..2 {
         let mut session = pool.take().await?;
-        match timeout(READ_WITHIN, session.conn().query(question.as_str())).await {
+        match timeout(READ_WITHIN, session.conn().query::<Row, _>(question.as_str())).await {
             Ok(Ok(rows)) => {
                 pool.give_back(session);
-                return Ok(rows);
+                return rows.into_iter().map(typed).collect();
             }
             Ok(Err(error)) if session.used && matches!(said(&error), Said::Broken(_)) => {
                 pool.forget()

@@ -1,10 +1,11 @@
 //! The tables of DESIGN section 7 in MySQL and MariaDB: their DDL, and whether a server has them as they must be.
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
 
 use super::codes;
 use super::config::Durability;
+use super::rows;
 use crate::store::{LaterCause, StoreError};
 
 /// The DDL, one statement a table. Names and ids compare bytewise, whatever the database's default is.
@@ -67,6 +68,9 @@ const KEYS: [(&str, &str); 3] = [
 /// Columns whose text must compare bytewise.
 const BYTEWISE: [&str; 4] = ["ticket_id", "sale", "sku", "buyer"];
 
+/// The least `max_allowed_packet`: statements are sent in pieces of half of it.
+const PACKET_MIN: u64 = 1 << 20;
+
 /// What to do about tables that are not as they must be.
 const MIGRATE: &str =
     "`forebay migrate` prints the tables, `forebay migrate --apply` makes those that are missing";
@@ -112,7 +116,8 @@ async fn read<T: mysql_async::prelude::FromRow + Send + 'static>(
     conn: &mut Conn,
     question: &str,
 ) -> Result<Vec<T>, StoreError> {
-    conn.query(question).await.map_err(|error| codes::failed(&error))
+    let rows: Vec<Row> = conn.query(question).await.map_err(|error| codes::failed(&error))?;
+    rows.into_iter().map(rows::typed).collect()
 }
 
 /// A table that cannot roll back would keep half an order.
@@ -207,6 +212,12 @@ async fn keys(conn: &mut Conn) -> Result<(), StoreError> {
 
 /// What may lose commits that the server has acknowledged.
 async fn durable(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
+    let packet: Vec<u64> = read(conn, "SELECT @@SESSION.max_allowed_packet").await?;
+    if packet.first().is_some_and(|bytes| *bytes < PACKET_MIN) {
+        let reason =
+            format!("max_allowed_packet is below {PACKET_MIN}: a batch would not fit; raise it");
+        return Err(StoreError { cause: LaterCause::Misconfigured, reason });
+    }
     let found: Vec<(u64, u64, u64)> = read(
         conn,
         "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.log_bin, @@GLOBAL.sync_binlog",

@@ -160,6 +160,8 @@ async fn a_user_with_the_least_rights_can_do_everything_and_without_them_nothing
 async fn what_buyers_write_comes_back_byte_by_byte_and_times_are_utc() {
     let shop = Shop::start(&[
         "--character-set-server=latin1",
+        "--skip-character-set-client-handshake",
+        "--completion-type=CHAIN",
         "--default-time-zone=+08:00",
         "--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES",
     ])
@@ -228,6 +230,25 @@ async fn a_row_that_the_tables_do_not_take_falls_out_alone() {
     assert_eq!(again, placed, "S1");
     let left: Vec<_> = store.stock_rows().await.unwrap().iter().map(|row| row.available).collect();
     assert_eq!(left, [1, 1_000 - 26], "a case, and all phones that were not placed");
+}
+
+#[tokio::test]
+async fn rows_that_others_took_away_or_spoilt_are_told_and_nothing_is_half_done() {
+    let shop = Shop::start(&[]).await;
+    let config = shop.config().await;
+    let store = MySql::new(config.clone());
+    store.stock(vec![change(1, "phone", true, 10)]).await.unwrap();
+    assert!(matches!(store.place(vec![order(1, 1)]).await[0], Placement::Placed { .. }));
+    shop.tell(&config, "DELETE FROM forebay_stock").await;
+    let error = store.stock(vec![change(2, "phone", false, 5)]).await.unwrap_err();
+    assert_eq!(error.cause, LaterCause::Misconfigured);
+    assert!(error.reason.contains("has no row of sale"), "{error}");
+    let noted = "SELECT MAX(operation) FROM forebay_stock_ops";
+    assert_eq!(ask::<u64>(&shop, &config, noted).await, [1], "it is not noted as done");
+    shop.tell(&config, "ALTER TABLE forebay_orders MODIFY attempted_at DATETIME(6)").await;
+    shop.tell(&config, "UPDATE forebay_orders SET attempted_at = NULL").await;
+    let error = store.order_rows(None).await.unwrap_err();
+    assert_eq!(error.cause, LaterCause::Misconfigured, "{error}");
 }
 
 #[tokio::test]
