@@ -52,11 +52,13 @@ enum Ended {
 }
 
 /// A call of `place`.
-pub(super) struct Batch<'a> {
+struct Batch<'a> {
     pool: &'a Arc<Pool>,
     /// `None` once it broke.
     session: Option<Session>,
     orders: &'a [PlaceOrder],
+    /// The number that each order has once it is placed.
+    numbers: Vec<String>,
     answers: Vec<Option<Placement>>,
     failures: u32,
 }
@@ -68,7 +70,8 @@ pub(super) async fn place(pool: &Arc<Pool>, orders: &[PlaceOrder]) -> Vec<Placem
         Err(error) => return vec![Placement::Later(later(error)); orders.len()],
     };
     let answers = vec![None; orders.len()];
-    let mut batch = Batch { pool, session: Some(session), orders, answers, failures: 0 };
+    let numbers = orders.iter().map(|order| order_no(&order.ticket)).collect();
+    let mut batch = Batch { pool, session: Some(session), orders, numbers, answers, failures: 0 };
     batch.run().await;
     let Batch { session, answers, .. } = batch;
     session.into_iter().for_each(|session| pool.give_back(session));
@@ -122,8 +125,8 @@ impl Batch<'_> {
                     let (one, other) = some.split_at(some.len() / 2);
                     open.extend([other.to_vec(), one.to_vec()]);
                 }
-                Ended::Short => self.refuse(&some, SOLD_OUT).await,
-                Ended::BadRow(reason) => self.refuse(&some, &reason).await,
+                Ended::Short => self.refuse(some[0], SOLD_OUT).await,
+                Ended::BadRow(reason) => self.refuse(some[0], &reason).await,
                 Ended::Row(why) => self.answer(&some, &Placement::Later(why)),
                 Ended::Deadlock => self.answer(&some, &Placement::Later(Said::Deadlock.later())),
                 Ended::Duplicate => self.answer(&some, &Placement::Later(Said::Duplicate.later())),
@@ -159,7 +162,7 @@ impl Batch<'_> {
 
     fn placed(&mut self, some: &[usize]) {
         for at in some {
-            let order_no = order_no(&self.orders[*at].ticket);
+            let order_no = self.numbers[*at].clone();
             self.answers[*at] = Some(Placement::Placed { order_no });
         }
     }
@@ -196,35 +199,32 @@ impl Batch<'_> {
     }
 
     /// Leaves a row that says so; the store remembers it (S1).
-    async fn refuse(&mut self, some: &[usize], reason: &str) {
-        for at in some {
-            let Some(session) = &mut self.session else { return };
-            let order = &self.orders[*at];
-            let mut script = Script::default();
-            // The column takes 255 characters; the server's words may be longer.
-            let reason: String = reason.chars().take(255).collect();
-            script.mark(order, "refused", Some(&reason));
-            self.answers[*at] = Some(match rows::run(session, &script).await {
-                Ok(_) => Placement::Refused { reason },
-                Err(error) => match said(&error) {
-                    Said::Duplicate => {
-                        Placement::InDoubt { reason: "it was decided meanwhile".to_owned() }
-                    }
-                    Said::Broken(reason) => {
-                        self.session = None;
-                        Placement::InDoubt { reason }
-                    }
-                    other => Placement::Later(other.later()),
-                },
-            });
-        }
+    async fn refuse(&mut self, at: usize, reason: &str) {
+        let Some(session) = &mut self.session else { return };
+        let mut script = Script::default();
+        // The column takes 255 characters; the server's words may be longer.
+        let reason: String = reason.chars().take(255).collect();
+        script.mark(&self.orders[at], "refused", Some(&reason));
+        self.answers[at] = Some(match rows::run(session, &script).await {
+            Ok(_) => Placement::Refused { reason },
+            Err(error) => match said(&error) {
+                Said::Duplicate => {
+                    Placement::InDoubt { reason: "it was decided meanwhile".to_owned() }
+                }
+                Said::Broken(reason) => {
+                    self.session = None;
+                    Placement::InDoubt { reason }
+                }
+                other => Placement::Later(other.later()),
+            },
+        });
     }
 
     async fn transact(&mut self, some: &[usize]) -> Ended {
         let Some(session) = &mut self.session else {
             return Ended::Closed(Said::Broken("no connection".to_owned()).later());
         };
-        let (script, decrements) = script(self.orders, some);
+        let (script, decrements) = script(self.orders, &self.numbers, some);
         match rows::run(session, &script).await {
             Ok(changed) => {
                 let guarded = &changed[changed.len().saturating_sub(decrements)..];
@@ -252,12 +252,12 @@ impl Batch<'_> {
 }
 
 /// Line 1 of every order, the other lines, the decrements; and how many of those.
-fn script(orders: &[PlaceOrder], some: &[usize]) -> (Script, usize) {
+fn script(orders: &[PlaceOrder], numbers: &[String], some: &[usize]) -> (Script, usize) {
     let mut script = Script::default();
     let mut units: HashMap<_, u64> = HashMap::new();
     script.statement("START TRANSACTION");
     for at in some {
-        script.line(&orders[*at], 0, &order_no(&orders[*at].ticket));
+        script.line(&orders[*at], 0, &numbers[*at]);
     }
     script.close();
     for at in some {
@@ -266,7 +266,7 @@ fn script(orders: &[PlaceOrder], some: &[usize]) -> (Script, usize) {
             *units.entry((order.sale_no, &line.sku)).or_default() += u64::from(line.quantity);
         }
         for number in 1..order.lines.len() {
-            script.line(order, number, &order_no(&order.ticket));
+            script.line(order, number, &numbers[*at]);
         }
     }
     // Everybody locks stock rows in the order of their keys, so that no two transactions wait for each other.

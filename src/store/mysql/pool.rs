@@ -22,10 +22,11 @@ use crate::store::{LaterCause, StoreError};
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What every connection goes by, whatever the server's defaults are: wrong values are errors and not changed, times are
-/// UTC, text is UTF-8, a commit ends a transaction and begins no other, and a row or table that is not free is told before an attempt's time is over.
-const SETUP: &str = "SET NAMES utf8mb4; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
-                     autocommit = 1, innodb_lock_wait_timeout = 3, lock_wait_timeout = 3, \
-                     completion_type = 0, sql_select_limit = DEFAULT";
+/// UTC, text is UTF-8, a commit ends a transaction and begins no other, and a row or table that is not free is told before
+/// an attempt's time is over.
+const SETUP: &str = "SET NAMES utf8mb4; SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
+                     time_zone = '+00:00', autocommit = 1, completion_type = 0, sql_select_limit = DEFAULT, \
+                     innodb_lock_wait_timeout = 3, lock_wait_timeout = 3";
 
 /// The connections of a process to its store.
 pub(super) struct Pool {

@@ -23,9 +23,9 @@ const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// attempt, and without a counter that all orders would queue at.
 pub(super) fn order_no(ticket: &TicketText) -> String {
     let digest = Sha256::digest(ticket.as_str().as_bytes());
-    let (mut number, mut bits) = (0u128, [0u8; 16]);
+    let mut bits = [0; 16];
     bits.copy_from_slice(&digest[..16]);
-    number += u128::from_be_bytes(bits);
+    let number = u128::from_be_bytes(bits);
     let letter = |place: u32| char::from(LETTERS[(number >> (5 * place)) as usize & 31]);
     std::iter::once('F').chain((0..15).map(letter)).collect()
 }
