@@ -11,8 +11,6 @@ mod schema;
 mod tests;
 mod text;
 
-use std::sync::Arc;
-
 pub use address::{Address, BadAddress};
 pub use config::{Config, Durability};
 use futures_util::future::BoxFuture;
@@ -26,14 +24,14 @@ use crate::sale::StockChange;
 /// The store. Connects when it is asked for something.
 #[derive(Debug)]
 pub struct MySql {
-    pool: Arc<Pool>,
+    pool: Pool,
 }
 
 impl MySql {
     /// Connects nowhere yet.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { pool: Arc::new(Pool::new(config)) }
+        Self { pool: Pool::new(config) }
     }
 
     /// Connects, and looks whether orders can be placed; answers what is doubtful about the server.

@@ -6,7 +6,6 @@
 //! until the row stands alone (S3).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -53,7 +52,7 @@ enum Ended {
 
 /// A call of `place`.
 struct Batch<'a> {
-    pool: &'a Arc<Pool>,
+    pool: &'a Pool,
     /// `None` once it broke.
     session: Option<Session>,
     orders: &'a [PlaceOrder],
@@ -64,7 +63,7 @@ struct Batch<'a> {
 }
 
 /// Attempts each order.
-pub(super) async fn place(pool: &Arc<Pool>, orders: &[PlaceOrder]) -> Vec<Placement> {
+pub(super) async fn place(pool: &Pool, orders: &[PlaceOrder]) -> Vec<Placement> {
     let session = match pool.take().await {
         Ok(session) => session,
         Err(error) => return vec![Placement::Later(later(error)); orders.len()],

@@ -109,6 +109,26 @@ impl Pool {
         drop(dead);
     }
 
+    /// Asks on a connection, and once more on a new one when one that lay idle turns out to be dead: only for what may
+    /// be asked twice.
+    pub(super) async fn ask<T, F>(&self, question: impl Fn(Session) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = (Session, Result<T, StoreError>)>,
+    {
+        let (mut session, mut answer) = question(self.take().await?).await;
+        let is_away = |error: &StoreError| error.cause == LaterCause::StoreAway;
+        if session.used && answer.as_ref().is_err_and(is_away) {
+            self.forget();
+            // Its place may be the only one.
+            drop(session);
+            (session, answer) = question(self.take().await?).await;
+        }
+        if answer.is_ok() {
+            self.give_back(session);
+        }
+        answer
+    }
+
     /// Gives back a connection on which nothing is open.
     pub(super) fn give_back(&self, mut session: Session) {
         if let Some(conn) = session.conn.take() {

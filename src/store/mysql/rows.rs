@@ -1,10 +1,9 @@
 //! Everything but placing: what is there of tickets, voids, changes of stock, and the reads of `verify`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Error, Row};
 use tokio::time::timeout;
 
@@ -67,52 +66,31 @@ pub(super) async fn found(
 }
 
 /// The store's answer to `find`.
-pub(super) async fn find(pool: &Arc<Pool>, tickets: &[TicketText]) -> Vec<Found> {
-    let unknown = |error: StoreError| vec![Found::Unknown { reason: error.reason }; tickets.len()];
-    for _ in 0..2 {
-        let mut session = match pool.take().await {
-            Ok(session) => session,
-            Err(error) => return unknown(error),
-        };
-        match found(&mut session, tickets).await {
-            Ok(found) => {
-                pool.give_back(session);
-                return found;
-            }
-            // One that lay idle was dead.
-            Err(error) if session.used && error.cause == LaterCause::StoreAway => pool.forget(),
-            Err(error) => return unknown(error),
-        }
-    }
-    unknown(StoreError { cause: LaterCause::StoreAway, reason: "no connection".to_owned() })
+pub(super) async fn find(pool: &Pool, tickets: &[TicketText]) -> Vec<Found> {
+    let asked = pool.ask(|mut session| async move {
+        let found = found(&mut session, tickets).await;
+        (session, found)
+    });
+    asked.await.unwrap_or_else(|error| unknown(error, tickets.len()))
+}
+
+fn unknown(error: StoreError, tickets: usize) -> Vec<Found> {
+    vec![Found::Unknown { reason: error.reason }; tickets]
 }
 
 /// Writes a void for each order whose line 1 is not there (S4); answers what is there then.
-pub(super) async fn void(pool: &Arc<Pool>, orders: &[PlaceOrder]) -> Vec<Found> {
-    let tickets: Vec<TicketText> = orders.iter().map(|order| order.ticket).collect();
-    match voided(pool, orders, &tickets).await {
-        Ok(found) => found,
-        Err(error) => vec![Found::Unknown { reason: error.reason }; orders.len()],
-    }
+pub(super) async fn void(pool: &Pool, orders: &[PlaceOrder]) -> Vec<Found> {
+    let asked = pool.ask(|mut session| async move {
+        let voided = voided(&mut session, orders).await;
+        (session, voided)
+    });
+    asked.await.unwrap_or_else(|error| unknown(error, orders.len()))
 }
 
-async fn voided(
-    pool: &Arc<Pool>,
-    orders: &[PlaceOrder],
-    tickets: &[TicketText],
-) -> Result<Vec<Found>, StoreError> {
-    let mut session = pool.take().await?;
+async fn voided(session: &mut Session, orders: &[PlaceOrder]) -> Result<Vec<Found>, StoreError> {
+    let tickets: Vec<TicketText> = orders.iter().map(|order| order.ticket).collect();
     for _ in 0..TRIES {
-        let mut there = match found(&mut session, tickets).await {
-            Ok(there) => there,
-            // One that lay idle was dead.
-            Err(error) if session.used && error.cause == LaterCause::StoreAway => {
-                pool.forget();
-                session = pool.take().await?;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+        let mut there = found(session, &tickets).await?;
         let mut script = Script::default();
         for (order, found) in orders.iter().zip(&mut there) {
             if *found == Found::NotThere {
@@ -120,11 +98,8 @@ async fn voided(
                 *found = Found::Voided;
             }
         }
-        match run(&mut session, &script).await {
-            Ok(_) => {
-                pool.give_back(session);
-                return Ok(there);
-            }
+        match run(session, &script).await {
+            Ok(_) => return Ok(there),
             // Somebody placed one meanwhile, or wants the same rows: look again.
             Err(error) if matches!(said(&error), Said::Duplicate | Said::Deadlock) => {}
             Err(error) => return Err(codes::failed(&error)),
@@ -135,15 +110,12 @@ async fn voided(
 }
 
 /// Applies each change once, by its number, in one transaction.
-pub(super) async fn stock(pool: &Arc<Pool>, changes: &[StockChange]) -> Result<(), StoreError> {
-    let mut session = pool.take().await?;
-    let applied = apply(&mut session, changes).await;
-    match &applied {
-        Ok(()) => pool.give_back(session),
-        Err(_) if session.used => pool.forget(),
-        Err(_) => {}
-    }
-    applied
+pub(super) async fn stock(pool: &Pool, changes: &[StockChange]) -> Result<(), StoreError> {
+    let asked = pool.ask(|mut session| async move {
+        let applied = apply(&mut session, changes).await;
+        (session, applied)
+    });
+    asked.await
 }
 
 async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), StoreError> {
@@ -187,37 +159,33 @@ async fn apply(session: &mut Session, changes: &[StockChange]) -> Result<(), Sto
 }
 
 /// A row as it must be; the tables may hold what others have written.
-pub(super) fn typed<T: mysql_async::prelude::FromRow>(row: Row) -> Result<T, StoreError> {
+pub(super) fn typed<T: FromRow>(row: Row) -> Result<T, StoreError> {
     mysql_async::from_row_opt(row).map_err(|_| {
         let reason = "a row of the store has NULL or another type where a value must be".to_owned();
         StoreError { cause: LaterCause::Misconfigured, reason }
     })
 }
 
-/// A read that nobody waits for without end, on a connection that is there.
-async fn read<T: mysql_async::prelude::FromRow + Send + 'static>(
-    pool: &Arc<Pool>,
-    question: String,
+/// A read that nobody waits for without end.
+async fn read<T: FromRow + Send + 'static>(
+    pool: &Pool,
+    question: &str,
 ) -> Result<Vec<T>, StoreError> {
-    let late = || StoreError {
-        cause: LaterCause::StoreAway,
-        reason: format!("a read took more than {} s", READ_WITHIN.as_secs()),
+    let asked = pool.ask(|mut session| async move {
+        let rows = rows(&mut session, question).await;
+        (session, rows)
+    });
+    asked.await
+}
+
+async fn rows<T: FromRow>(session: &mut Session, question: &str) -> Result<Vec<T>, StoreError> {
+    let Ok(rows) = timeout(READ_WITHIN, session.conn().query::<Row, _>(question)).await else {
+        // It was alive, and is only slow: another one would be no faster.
+        session.used = false;
+        let reason = format!("a read took more than {} s", READ_WITHIN.as_secs());
+        return Err(StoreError { cause: LaterCause::StoreAway, reason });
     };
-    for _ in 0..2 {
-        let mut session = pool.take().await?;
-        match timeout(READ_WITHIN, session.conn().query::<Row, _>(question.as_str())).await {
-            Ok(Ok(rows)) => {
-                pool.give_back(session);
-                return rows.into_iter().map(typed).collect();
-            }
-            Ok(Err(error)) if session.used && matches!(said(&error), Said::Broken(_)) => {
-                pool.forget()
-            }
-            Ok(Err(error)) => return Err(codes::failed(&error)),
-            Err(_) => return Err(late()),
-        }
-    }
-    Err(late())
+    rows.map_err(|error| codes::failed(&error))?.into_iter().map(typed).collect()
 }
 
 /// One row of a page: ticket, line, sale, sku, buyer, quantity, state, order number, reason, time.
@@ -236,7 +204,7 @@ type Line = (
 
 /// Whole orders after a ticket.
 pub(super) async fn order_rows(
-    pool: &Arc<Pool>,
+    pool: &Pool,
     after: Option<String>,
 ) -> Result<OrderPage, StoreError> {
     let question = format!(
@@ -245,7 +213,7 @@ pub(super) async fn order_rows(
          WHERE ticket_id > {} ORDER BY ticket_id, line LIMIT {PAGE}",
         text::literal(after.as_deref().unwrap_or_default())
     );
-    let lines: Vec<Line> = read(pool, question).await?;
+    let lines: Vec<Line> = read(pool, &question).await?;
     let full = lines.len() >= PAGE;
     let one =
         |(ticket, line, sale_no, sku, buyer, quantity, state, order_no, reason, micros): Line| {
@@ -272,11 +240,11 @@ pub(super) async fn order_rows(
 }
 
 /// All stock rows.
-pub(super) async fn stock_rows(pool: &Arc<Pool>) -> Result<Vec<StockRow>, StoreError> {
+pub(super) async fn stock_rows(pool: &Pool) -> Result<Vec<StockRow>, StoreError> {
     let question = "SELECT sale_no, sku, initial, available, COALESCE((SELECT MAX(operation) FROM forebay_stock_ops \
                     WHERE forebay_stock_ops.sale_no = forebay_stock.sale_no), 0) \
                     FROM forebay_stock ORDER BY sale_no, sku";
-    let rows: Vec<(u32, String, u64, u64, u64)> = read(pool, question.to_owned()).await?;
+    let rows: Vec<(u32, String, u64, u64, u64)> = read(pool, question).await?;
     let one = |(sale_no, sku, initial, available, newest_change)| StockRow {
         sale_no: SaleNo(sale_no),
         sku,

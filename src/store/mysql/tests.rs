@@ -275,9 +275,18 @@ async fn connections_are_few_and_a_dead_one_is_no_failure() {
         shop.tell(&config, &format!("KILL CONNECTION {id}")).await;
     }
     assert!(matches!(store.place(vec![order(20, 1)]).await[0], Placement::Placed { .. }));
+    // Also where there is place for one only.
+    let alone = MySql::new(Config { connections: 1, ..config.clone() });
+    assert!(matches!(alone.place(vec![order(21, 1)]).await[0], Placement::Placed { .. }));
+    let all = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    for id in ask::<u64>(&shop, &config, all).await {
+        shop.tell(&config, &format!("KILL CONNECTION {id}")).await;
+    }
+    let found = alone.void(vec![order(21, 1), order(22, 1)]).await;
+    assert!(matches!(found[..], [Found::Placed { .. }, Found::Voided]), "{found:?}");
     shop.server.kill().await.unwrap();
     shop.server.start_again().await.unwrap();
-    let found = store.find(vec![order(20, 1).ticket, order(21, 1).ticket]).await;
+    let found = store.find(vec![order(20, 1).ticket, order(23, 1).ticket]).await;
     assert!(matches!(found[..], [Found::Placed { .. }, Found::NotThere]), "{found:?}");
     // Nobody waits for ever for one that is not given back.
     let mut holder = shop.server.connect(config.url.rsplit('/').next()).await.unwrap();
