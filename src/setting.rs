@@ -1,7 +1,9 @@
 //! What is wrong with a component's settings, and the files with passwords and certificates that settings name.
 //! No message shows what is in such a file.
 
+use std::fmt;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// What is wrong with settings, and which: the keys as they are written, the one to be marked first.
@@ -19,6 +21,17 @@ impl BadSetting {
     pub fn new(keys: &[&'static str], text: impl Into<String>) -> Self {
         Self { keys: keys.to_vec(), text: text.into() }
     }
+}
+
+/// That a value must lie within bounds, if it does not.
+pub fn outside<T: PartialOrd + fmt::Display>(
+    key: &'static str,
+    value: &T,
+    bounds: &RangeInclusive<T>,
+) -> Option<BadSetting> {
+    let (least, most) = (bounds.start(), bounds.end());
+    let text = || format!("{key} must be {least} to {most}");
+    (!bounds.contains(value)).then(|| BadSetting::new(&[key], text()))
 }
 
 /// The password in a file: its first line. `key` is the setting that names the file.

@@ -1,21 +1,22 @@
 //! `[ledger.redis]`, and what is wrong in it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Address, client};
-use crate::setting::BadSetting;
+use crate::setting::{BadSetting, outside};
 use crate::units::{Size, Span};
 
 /// The most characters of the prefix.
 const PREFIX_MAX: usize = 64;
-/// A call that is given up sooner is in doubt on a healthy network too.
-const TIMEOUT_MIN: Duration = Duration::from_millis(10);
-/// A buyer does not wait longer for one call.
-const TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// A call that is given up before the least is in doubt on a healthy network too; a buyer does not wait longer than the
+/// most for one.
+const TIMEOUT: RangeInclusive<Span> =
+    Span(Duration::from_millis(10))..=Span(Duration::from_secs(30));
 /// A sale is not held longer for what a failover may have lost.
 const HOLD_MAX: Duration = Duration::from_secs(300);
 
@@ -132,16 +133,7 @@ impl Config {
                 ),
             ));
         }
-        if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.timeout.0) {
-            found.push(BadSetting::new(
-                &["ledger.redis.timeout"],
-                format!(
-                    "ledger.redis.timeout must be {} to {}",
-                    Span(TIMEOUT_MIN),
-                    Span(TIMEOUT_MAX)
-                ),
-            ));
-        }
+        found.extend(outside("ledger.redis.timeout", &self.timeout, &TIMEOUT));
         if self.recover_hold.0 > HOLD_MAX {
             found.push(BadSetting::new(
                 &["ledger.redis.recover_hold"],

@@ -1,6 +1,7 @@
 //! `[store.http]`, and what is wrong in it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,15 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{Address, TICKET};
 use super::sign::Secret;
-use crate::setting::{self, BadSetting};
+use crate::setting::{self, BadSetting, outside};
 use crate::units::Span;
 
-/// More than any shop takes at once.
-const CONNECTIONS_MAX: u32 = 10_000;
-/// A healthy shop may take so long.
-const TIMEOUT_MIN: Duration = Duration::from_millis(50);
-/// Nobody waits longer for one order.
-const TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// The most is more than any shop takes at once.
+const CONNECTIONS: RangeInclusive<u32> = 1..=10_000;
+/// A healthy shop may take the least; nobody waits longer than the most for one order.
+const TIMEOUT: RangeInclusive<Span> =
+    Span(Duration::from_millis(50))..=Span(Duration::from_secs(60));
 
 /// Settings of the HTTP store.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,15 +85,8 @@ impl Config {
         let by_tls = addresses.iter().flatten().flatten().any(Address::is_https);
         let all_read = addresses.iter().all(Result::is_ok);
         let mut found: Vec<BadSetting> = addresses.into_iter().filter_map(Result::err).collect();
-        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
-            let text = format!("store.http.connections must be 1 to {CONNECTIONS_MAX}");
-            found.push(BadSetting::new(&["store.http.connections"], text));
-        }
-        if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.timeout.0) {
-            let (least, most) = (Span(TIMEOUT_MIN), Span(TIMEOUT_MAX));
-            let text = format!("store.http.timeout must be {least} to {most}");
-            found.push(BadSetting::new(&["store.http.timeout"], text));
-        }
+        found.extend(outside("store.http.connections", &self.connections, &CONNECTIONS));
+        found.extend(outside("store.http.timeout", &self.timeout, &TIMEOUT));
         if self.ca_file.is_some() && all_read && !by_tls {
             let text = "store.http.ca_file has no effect without TLS: let store.http.url begin with https://";
             found.push(BadSetting::new(&[CA_FILE, URL], text));

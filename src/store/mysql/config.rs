@@ -1,21 +1,21 @@
 //! `[store.mysql]`, and what is wrong in it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use crate::setting::{self, BadSetting};
+use crate::setting::{self, BadSetting, outside};
 use crate::units::Span;
 
-/// More than any server takes.
-const CONNECTIONS_MAX: u32 = 10_000;
-/// A healthy server may take so long to let a connection in.
-const TIMEOUT_MIN: Duration = Duration::from_millis(50);
-/// Nobody waits longer for one.
-const TIMEOUT_MAX: Duration = Duration::from_secs(30);
+/// The most is more than any server takes.
+const CONNECTIONS: RangeInclusive<u32> = 1..=10_000;
+/// A healthy server may take the least to let a connection in; nobody waits longer than the most.
+const TIMEOUT: RangeInclusive<Span> =
+    Span(Duration::from_millis(50))..=Span(Duration::from_secs(30));
 
 /// What becomes of a server that may lose commits it has acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,15 +86,8 @@ impl Config {
     #[must_use]
     pub fn check(&self) -> Vec<BadSetting> {
         let mut found: Vec<BadSetting> = self.bad_address().into_iter().collect();
-        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
-            let text = format!("store.mysql.connections must be 1 to {CONNECTIONS_MAX}");
-            found.push(BadSetting::new(&["store.mysql.connections"], text));
-        }
-        if !(TIMEOUT_MIN..=TIMEOUT_MAX).contains(&self.timeout.0) {
-            let (least, most) = (Span(TIMEOUT_MIN), Span(TIMEOUT_MAX));
-            let text = format!("store.mysql.timeout must be {least} to {most}");
-            found.push(BadSetting::new(&["store.mysql.timeout"], text));
-        }
+        found.extend(outside("store.mysql.connections", &self.connections, &CONNECTIONS));
+        found.extend(outside("store.mysql.timeout", &self.timeout, &TIMEOUT));
         if self.tls && !cfg!(feature = "tls") {
             let text = "store.mysql.tls is on, and this Forebay was built without TLS: build it with the cargo \
                         feature `tls`";
