@@ -182,13 +182,7 @@ pub(super) fn fate(answer: Answer, tries: Tries, rules: Rules, jitter: &mut Jitt
             let least = rules.not_within.max(after.unwrap_or_default());
             later(tries.claims, least, reason, false)
         }
-        Answer::Conflict(reason) => {
-            tracing::warn!(
-                reason,
-                "the store cannot say what became of an order: an operator must"
-            );
-            Fate::Dead { reason: CONFLICT.to_owned() }
-        }
+        Answer::Conflict(_) => Fate::Dead { reason: CONFLICT.to_owned() },
         Answer::Doubt(doubt) => later(tries.claims, rules.not_within, doubt.reason, false),
     }
 }

@@ -249,7 +249,11 @@ impl Round {
                     report.reason = Some(later.reason.clone());
                 }
                 Answer::Doubt(doubt) => report.reason = Some(doubt.reason.clone()),
-                Answer::Placed(_) | Answer::Refused(_) | Answer::Conflict(_) => {}
+                Answer::Conflict(reason) => tracing::warn!(
+                    reason,
+                    "the store cannot say what became of an order: an operator must"
+                ),
+                Answer::Placed(_) | Answer::Refused(_) => {}
             }
         }
         self.shared.sink.heard(report, self.shared.now());
