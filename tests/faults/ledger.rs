@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use forebay_loadtest::call::{Reply, call};
+use forebay_loadtest::certificate::certificate;
 use forebay_loadtest::gateway::{Process, found, free_address};
 use forebay_loadtest::target::Target;
 use hyper::Method;
@@ -180,33 +181,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let directory = TempDir::with_prefix("forebay-redis-").unwrap();
-        let made = tokio::process::Command::new(found("openssl").unwrap())
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-            ])
-            .args([
-                "-days",
-                "2",
-                "-subj",
-                "/CN=forebay-test-ledger",
-                "-keyout",
-                "key.pem",
-                "-out",
-                "cert.pem",
-            ])
-            .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-            // A server's certificate that may sign others is none to rustls.
-            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-            .current_dir(directory.path())
-            .output();
-        let made = made.await.unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        certificate(directory.path(), "cert", "DNS:localhost,IP:127.0.0.1").unwrap();
         std::fs::write(directory.path().join("password"), "hunter2\n").unwrap();
         let [clear, tls] = [(); 2].map(|()| free_address().unwrap().port());
         let (clear_port, tls_port) = (clear.to_string(), tls.to_string());
@@ -224,7 +199,7 @@ impl Server {
             "--tls-cert-file",
             "cert.pem",
             "--tls-key-file",
-            "key.pem",
+            "cert.key",
             "--tls-ca-cert-file",
             "cert.pem",
             "--tls-auth-clients",

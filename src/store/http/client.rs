@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{Answer, Reply};
 use super::config::Config;
 use crate::setting::BadSetting;
+use crate::store::tls::is_of_tls;
 
 /// Idle connections go before any server closes them, so that no order is sent into a closing one.
 const IDLE: Duration = Duration::from_secs(1);
@@ -131,22 +132,6 @@ fn told(error: &(dyn Error + 'static)) -> String {
     let mut told: Vec<String> = causes.map(ToString::to_string).collect();
     told.dedup();
     told.join(": ")
-}
-
-/// The handshake was what failed: certificates, versions, or a server that speaks no TLS.
-#[cfg(feature = "tls")]
-fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
-    }
-    // An I/O error does not name what it wraps as its source.
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    wrapped.is_some_and(|wrapped| is_of_tls(wrapped)) || error.source().is_some_and(is_of_tls)
-}
-
-#[cfg(not(feature = "tls"))]
-fn is_of_tls(_: &(dyn Error + 'static)) -> bool {
-    false
 }
 
 #[cfg(feature = "tls")]

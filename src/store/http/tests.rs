@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use forebay_loadtest::certificate::certificate;
 use forebay_loadtest::shop::{Body, Faults, Options, Shop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -329,7 +331,8 @@ async fn odd_framing_is_a_doubt_and_never_a_hang() {
 #[tokio::test]
 async fn a_certificate_of_somebody_else_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let [ours, theirs] = ["ours", "theirs"].map(|name| certificate(directory.path(), name));
+    let [ours, theirs] = ["ours", "theirs"]
+        .map(|name| certificate(directory.path(), name, "DNS:localhost").unwrap());
     let (address, server) = secured(&theirs);
     for (ca_file, url, is_there) in [
         (Some(theirs.0.clone()), format!("https://localhost:{}/o", address.port()), true),
@@ -349,34 +352,6 @@ async fn a_certificate_of_somebody_else_is_refused() {
     let plain = store(Config { url: shop.url("/o").replace("http:", "https:"), ..config(&shop) });
     let placed = place(&plain, order(1, 1)).await;
     assert_eq!(cause(&placed), LaterCause::Misconfigured, "no silent downgrade: {placed:?}");
-}
-
-/// The files of a new certificate for `localhost`, and of its key.
-#[cfg(feature = "tls")]
-fn certificate(
-    directory: &std::path::Path,
-    name: &str,
-) -> (std::path::PathBuf, std::path::PathBuf) {
-    let (certificate, key) =
-        (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-out")
-        .args([&certificate, std::path::Path::new("-keyout"), &key])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    (certificate, key)
 }
 
 /// Four connections by TLS; each that shakes hands is answered.

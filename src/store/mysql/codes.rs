@@ -2,6 +2,7 @@
 
 use mysql_async::{DriverError, Error, IoError};
 
+use crate::store::tls::is_of_tls;
 use crate::store::{Later, LaterCause, StoreError};
 
 /// What a failed statement says.
@@ -61,6 +62,9 @@ fn unsaid(error: &Error) -> Said {
         }
         #[cfg(feature = "tls")]
         Error::Io(IoError::Tls(error)) => {
+            Said::Closed(LaterCause::Misconfigured, format!("TLS: {error}"))
+        }
+        Error::Io(IoError::Io(error)) if is_of_tls(error) => {
             Said::Closed(LaterCause::Misconfigured, format!("TLS: {error}"))
         }
         Error::Io(IoError::Io(error)) => Said::Broken(error.to_string()),

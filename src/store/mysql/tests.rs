@@ -156,6 +156,38 @@ async fn a_user_with_the_least_rights_can_do_everything_and_without_them_nothing
     assert_eq!(store.stock_rows().await.unwrap()[0].available, 8);
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn by_tls_it_speaks_to_the_right_server_or_to_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificate = |name| {
+        forebay_loadtest::certificate::certificate(directory.path(), name, "IP:127.0.0.1").unwrap()
+    };
+    let (theirs, ours) = (certificate("theirs"), certificate("ours"));
+    let argument = |name: &str, file: &std::path::Path| format!("--{name}={}", file.display());
+    let (cert, key) = (argument("ssl-cert", &theirs.0), argument("ssl-key", &theirs.1));
+    let shop = Shop::start(&[&cert, &key]).await;
+    let clear = shop.config().await;
+    shop.tell(&clear, "CREATE USER secure REQUIRE SSL").await;
+    shop.tell(&clear, "GRANT SELECT, INSERT, UPDATE ON *.* TO secure").await;
+    let url = clear.url.replace("root@", "secure@");
+    let secure = Config { url, tls: true, ca_file: Some(theirs.0), ..clear.clone() };
+    assert_eq!(MySql::new(secure.clone()).look().await.unwrap(), [""; 0]);
+    let told = async |config: Config| {
+        let error = MySql::new(config).look().await.unwrap_err();
+        assert_eq!(error.cause, LaterCause::Misconfigured, "{error}");
+        error.reason
+    };
+    assert!(told(Config { tls: false, ca_file: None, ..secure.clone() }).await.contains("1045"));
+    assert!(told(Config { ca_file: Some(ours.0), ..secure.clone() }).await.contains("TLS"));
+    assert!(told(Config { ca_file: None, ..secure.clone() }).await.contains("TLS"));
+    let url = secure.url.replace("127.0.0.1", "localhost");
+    assert!(told(Config { url, ..secure.clone() }).await.contains("TLS"), "a wrong name");
+    let plain = Shop::start(&["--skip-ssl"]).await;
+    let config = Config { tls: true, ca_file: secure.ca_file, ..plain.config().await };
+    assert!(told(config).await.contains("speaks no TLS"));
+}
+
 #[tokio::test]
 async fn what_buyers_write_comes_back_byte_by_byte_and_times_are_utc() {
     let shop = Shop::start(&[
