@@ -14,6 +14,7 @@ pub mod mysql;
 pub mod simulated;
 #[cfg(test)]
 mod suite;
+mod tls;
 
 use std::fmt;
 use std::sync::Arc;

@@ -67,6 +67,23 @@ pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(listener.local_addr()?)
 }
 
+/// A free port may be taken by somebody else before the server has it.
+const PORTS_TRIED: usize = 5;
+
+/// Starts a server on a free port of the loopback; on another one when somebody else took that meanwhile.
+pub(crate) async fn on_free_address<T>(
+    start: impl AsyncFn(SocketAddr) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match start(free_address()?).await {
+            Err(error) if tries < PORTS_TRIED && error.to_string().contains("in use") => {}
+            started => return started,
+        }
+    }
+}
+
 /// Where a server's binary lies: servers often lie outside of a user's path.
 ///
 /// # Errors
@@ -174,6 +191,11 @@ impl Process {
         }
     }
 
+    /// SIGCONT.
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Waits until something listens there.
     pub(crate) async fn listens(
         &mut self,
@@ -204,8 +226,9 @@ impl Process {
         Ok(kill_process(pid, signal)?)
     }
 
-    /// Waits until SIGSTOP has reached it.
-    pub(crate) async fn standing_still(&self) -> anyhow::Result<()> {
+    /// SIGSTOP, and waits until it stands still: it answers nobody, and its connections stay.
+    pub(crate) async fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
         let path = format!("/proc/{}/stat", self.pid);
         let until = clock::now() + STANDS_WITHIN;
         loop {

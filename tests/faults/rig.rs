@@ -138,18 +138,16 @@ impl Plant {
 
     /// Runs another command with the same settings to its end.
     pub(crate) async fn run(&self, words: &[&str]) -> Output {
-        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
-        child.args(words).current_dir(self.path()).kill_on_drop(true).stdin(Stdio::null());
-        child.args(self.settings.iter().flat_map(|set| ["--set", set]));
-        child.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let ended = tokio::time::timeout(AT_LAST, child.output()).await;
-        ended.expect("the command goes on and on").unwrap()
+        let settings = self.settings.iter().flat_map(|set| ["--set", set]);
+        let words: Vec<&str> = words.iter().copied().chain(settings).collect();
+        self.ask_admin(&words).await
     }
 
-    /// Runs a client of the admin API, which takes no settings.
+    /// Runs a command that takes no settings, as a client of the admin API does.
     pub(crate) async fn ask_admin(&self, words: &[&str]) -> Output {
         let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
         child.args(words).current_dir(self.path()).kill_on_drop(true).stdin(Stdio::null());
+        child.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let ended = tokio::time::timeout(AT_LAST, child.output()).await;
         ended.expect("the command goes on and on").unwrap()
     }

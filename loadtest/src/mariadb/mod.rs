@@ -7,17 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, OptsBuilder};
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::gateway::{Process, found, free_address};
+use crate::gateway::{Process, found, on_free_address};
 
 /// A disk that others use may take so long to make the empty database.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(60);
-/// A free port may be taken by somebody else before the server has it.
-const PORTS_TRIED: usize = 5;
 
 /// A server that runs, or can be started again. It is killed when it is dropped.
 ///
@@ -39,15 +36,10 @@ impl MariaDb {
         let directory = TempDir::with_prefix("forebay-mariadb-")?;
         make(directory.path()).await?;
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let mut tries = 0;
-        let (process, listens) = loop {
-            tries += 1;
-            let listens = free_address()?;
-            match run(directory.path(), listens, &arguments).await {
-                Err(error) if tries < PORTS_TRIED && error.to_string().contains("in use") => {}
-                started => break (started?, listens),
-            }
-        };
+        let (process, listens) = on_free_address(async |listens| {
+            Ok((run(directory.path(), listens, &arguments).await?, listens))
+        })
+        .await?;
         Ok(Self { process, listens, directory, arguments })
     }
 
@@ -160,8 +152,7 @@ impl MariaDb {
     /// # Errors
     /// When it does not run.
     pub async fn pause(&self) -> anyhow::Result<()> {
-        self.process.signal(Signal::STOP)?;
-        self.process.standing_still().await
+        self.process.pause().await
     }
 
     /// SIGCONT.
@@ -169,7 +160,7 @@ impl MariaDb {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.process.signal(Signal::CONT)
+        self.process.resume()
     }
 }
 

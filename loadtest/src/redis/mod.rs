@@ -8,17 +8,14 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::Signal;
 use tempfile::TempDir;
 
 pub use self::options::{Aof, Options};
-use crate::gateway::{Process, found, free_address};
+use crate::gateway::{Process, found, on_free_address};
 use crate::resp::{Client, Value};
 
 /// A server that was just installed, or has much to load, takes its time.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// A free port may be taken by somebody else before the server has it.
-const PORTS_TRIED: usize = 5;
 
 /// A server that runs, or can be started again. It is killed when it is dropped.
 #[derive(Debug)]
@@ -34,14 +31,7 @@ impl Redis {
     /// # Errors
     /// When `redis-server` is not installed, refuses its settings, or does not become ready.
     pub async fn start(options: &Options) -> anyhow::Result<Self> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match Self::start_at(free_address()?, options).await {
-                Err(error) if tries < PORTS_TRIED && error.to_string().contains("in use") => {}
-                started => return started,
-            }
-        }
+        on_free_address(async |listens| Self::start_at(listens, options).await).await
     }
 
     async fn start_at(listens: SocketAddr, options: &Options) -> anyhow::Result<Self> {
@@ -134,8 +124,7 @@ impl Redis {
     /// # Errors
     /// When it does not run.
     pub async fn pause(&self) -> anyhow::Result<()> {
-        self.process.signal(Signal::STOP)?;
-        self.process.standing_still().await
+        self.process.pause().await
     }
 
     /// SIGCONT.
@@ -143,7 +132,7 @@ impl Redis {
     /// # Errors
     /// When it does not run.
     pub fn resume(&self) -> anyhow::Result<()> {
-        self.process.signal(Signal::CONT)
+        self.process.resume()
     }
 
     /// Waits until it has loaded what it keeps and answers.

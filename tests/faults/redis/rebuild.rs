@@ -7,9 +7,7 @@ use super::{Crowded, Stand, is_ready, taken, ticket, until_refused, until_status
 /// `forebay sale rebuild`, as an operator would.
 async fn rebuild(stand: &Stand, gateway: &Gateway, sale: &str) -> std::process::Output {
     let admin = format!("http://{}", gateway.admin);
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_forebay"));
-    command.args(["sale", "rebuild", sale, "--admin", &admin]);
-    command.current_dir(stand.plant.path()).kill_on_drop(true).output().await.unwrap()
+    stand.plant.ask_admin(&["sale", "rebuild", sale, "--admin", &admin]).await
 }
 
 async fn rebuilt(stand: &Stand, gateway: &Gateway, sale: &str) {
