@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use forebay_loadtest::admin::Census;
+use forebay_loadtest::call::call;
 use forebay_loadtest::drive::{Shared, look, shared};
 use forebay_loadtest::form::{Crowd, OrderForm};
 use forebay_loadtest::history::History;
 use forebay_loadtest::shop::{Body, Faults, Options, Shop};
 use forebay_loadtest::store::{StoreBook, StoreRow, StoreStock};
+use forebay_loadtest::target::Target;
 use forebay_loadtest::wire::full::FullWire;
 use hyper::Method;
 use serde_json::json;
@@ -234,6 +236,18 @@ async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_o
     let report = scene.gateway.admin().verify().await.unwrap();
     assert!(report.ok && report.forced == [ticket], "{report:?}");
     scene.gateway.stop().await.well();
+
+    // A shop that could say what it has, and does not, is not overruled.
+    shop.plan(Faults { status: Some(503), questions_too: true, ..Faults::default() });
+    let lookup = format!("store.http.lookup_url={}", shop.url("/internal/orders/{ticket}"));
+    let gateway = plant.clone().set(&lookup).start().await;
+    let (path, force) = (format!("/admin/v1{refuse}"), json!({ "force": true }));
+    let target = Target::from(gateway.admin);
+    let reply = call(&target, Method::POST, &path, None, Some(&force)).await.unwrap();
+    let said = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(reply.status >= 400 && said.contains("503"), "{} {said}", reply.status);
+    assert_eq!(gateway.admin().census("one").await.unwrap().dead, 4);
+    gateway.stop().await.well();
 
     shop.plan(Faults::default());
     let void = format!("store.http.void_url={}", shop.url("/internal/orders/{ticket}/void"));
