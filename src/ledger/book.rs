@@ -5,7 +5,7 @@
 //! both come in by parameter. An engine is this book plus something durable; nothing of a batch may be seen
 //! before the batch is durable (L2).
 //!
-//! The pacer is volatile on purpose: it starts empty at each open, so that two lives of the ledger never grant
+//! The pacer is volatile on purpose, and asked without the book ([`Pacer`]): it starts empty at each open, so that two lives of the ledger never grant
 //! more than one could (L7).
 
 mod apply;
@@ -34,7 +34,7 @@ pub use claim::PayloadAt;
 pub use codec::{Reader, Truncated, Writer};
 pub use event::{Event, Return};
 use hashbrown::HashMap;
-use pacer::Bucket;
+pub use pacer::Pacer;
 use sale::SaleBook;
 
 use super::{DrainDoc, DrainOrigin, Level, PaceEra, TailEvent};
@@ -160,8 +160,7 @@ pub struct Book {
     answers: u64,
     refusals: Refusals,
     drain: DrainSettings,
-    bucket: Bucket,
-    sale_buckets: HashMap<SaleNo, Bucket>,
+    pacer: Pacer,
 }
 
 impl Default for Book {
@@ -190,8 +189,7 @@ impl Book {
                 paused: None,
                 eras: VecDeque::new(),
             },
-            bucket: Bucket::new(rate, None, Timestamp(0)),
-            sale_buckets: HashMap::new(),
+            pacer: Pacer::new(rate, None, Timestamp(0)),
         }
     }
 
@@ -216,8 +214,29 @@ impl Book {
         let next = if new_epoch || self.epoch == 0 { 1 } else { 0 };
         let epoch = self.epoch.checked_add(next).expect("a ledger has at most 65,535 epochs");
         self.commit(batch, &Event::Opened { at: now.ledger, epoch });
-        self.bucket = Bucket::new(self.drain.rate(), self.drain.burst(), now.ledger);
-        self.sale_buckets.clear();
+        self.pacer.buckets().empty(now.ledger);
+    }
+
+    /// Where permits are asked for; the same for the book's whole life.
+    #[must_use]
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
+    /// From now on this book's settings rule a pacer that others ask already. What that one had saved is gone.
+    pub fn take_over(&mut self, pacer: &Pacer) {
+        let own = self.pacer.buckets().clone();
+        *pacer.buckets() = own;
+        self.pacer = pacer.share();
+    }
+
+    fn tell_pacer(&self, at: Timestamp) {
+        let drain = &self.drain;
+        self.pacer.buckets().set(drain.rate(), drain.burst(), drain.paused.is_some(), at);
+    }
+
+    fn tell_pacer_of(&self, sale: &SaleBook) {
+        self.pacer.buckets().set_own(sale.sale_no, sale.terms.drain_rate);
     }
 
     /// Encodes an event, applies it, and tells the tail.
@@ -344,9 +363,7 @@ impl Book {
         self.drain.paused.clone_from(paused);
         self.last_at = self.last_at.max(*at);
         let (rate, burst) = (self.drain.rate(), self.drain.burst());
-        if !self.bucket.is(rate, burst) {
-            self.bucket.set(rate, burst, *at);
-        }
+        self.tell_pacer(*at);
         let era = PaceEra { from: *at, rate, burst: burst.or(rate.burst_auto()) };
         let same = |last: &PaceEra| last.rate == era.rate && last.burst == era.burst;
         if !self.drain.eras.back().is_some_and(same) {

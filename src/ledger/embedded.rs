@@ -49,7 +49,7 @@ use reader::Reader;
 use writer::Writer;
 
 use crate::clock::{LedgerClock, SharedClock};
-use crate::ledger::book::{Batch, Book, Now};
+use crate::ledger::book::{Batch, Book, Now, Pacer};
 use crate::ledger::ring::Ring;
 use crate::metrics::{LEDGER_BOOK_BYTES, LEDGER_FSYNC_DURATION};
 use crate::order::Keyring;
@@ -66,6 +66,9 @@ struct Shared {
     ring: Ring,
     reader: Arc<Reader>,
     follow: Follow,
+    ledger_clock: LedgerClock,
+    /// The book's, asked without its writer: a disk that is slow costs no permits.
+    pacer: Pacer,
     /// Held by whoever deletes old files, and by whoever reads them all.
     files: Mutex<()>,
     /// Written by the writer, read by anybody.
@@ -159,6 +162,8 @@ impl Embedded {
             ring: Ring::new(epoch),
             reader,
             follow: Follow::default(),
+            ledger_clock,
+            pacer: book.pacer().share(),
             files: Mutex::default(),
             trouble: RwLock::default(),
         });
@@ -173,7 +178,6 @@ impl Embedded {
             book,
             journal,
             clock: Arc::clone(clock),
-            ledger_clock,
             shared: Arc::clone(&shared),
             synced: !process,
             fsync_duration: metrics::histogram!(LEDGER_FSYNC_DURATION),

@@ -172,7 +172,7 @@ impl Ledger for BookLedger {
             let granted = self.ask(|| {
                 let now = self.now();
                 let mut inner = self.lock();
-                let grant = inner.book.grant(sale, want, now);
+                let grant = inner.book.pacer().grant(sale, want, || now.ledger);
                 if grant.granted > 0 {
                     inner.grants.push((grant.at, grant.granted));
                 }

@@ -72,6 +72,7 @@ impl Book {
                 self.see(*at);
                 let made =
                     SaleBook::new(*sale_no, name.clone(), terms.clone(), *at, *key_id, self.epoch);
+                self.tell_pacer_of(&made);
                 self.names.insert(name.clone(), *sale_no);
                 self.sales.insert(*sale_no, made);
             }
@@ -81,6 +82,7 @@ impl Book {
                 sale.closed = *closed;
                 sale.amend(terms.clone());
                 sale.touched_at = *at;
+                self.tell_pacer_of(&self.sales[sale_no]);
             }
             Event::SaleSwitched { sale_no, at, paused, closed } => {
                 self.see(*at);
@@ -97,7 +99,7 @@ impl Book {
                 if let Some(sale) = self.sales.remove(sale_no) {
                     self.names.remove(&sale.name);
                 }
-                self.sale_buckets.remove(sale_no);
+                self.pacer.buckets().set_own(*sale_no, None);
             }
             Event::StockMoved { sale_no, at, item, delta, operation } => {
                 self.see(*at);

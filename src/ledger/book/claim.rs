@@ -1,13 +1,10 @@
-//! Grant and claim: permits of the pacer, and due orders under a lease.
-
-use std::time::Duration;
+//! Claims: due orders under a lease.
 
 use super::event::{Event, Return};
-use super::pacer::Bucket;
 use super::sale::SaleBook;
 use super::{Batch, Book, Now, POISON_CLAIMS};
 use crate::clock::Timestamp;
-use crate::ledger::{Claim, Claimed, ClaimedOrder, Grant, LeaseId};
+use crate::ledger::{Claim, Claimed, ClaimedOrder, LeaseId};
 use crate::order::State;
 use crate::sale::{SaleNo, StockChange};
 
@@ -24,34 +21,6 @@ pub struct PayloadAt {
 const EXPIRED_MAX: usize = 1_000;
 
 impl Book {
-    /// Permits for attempts of one sale, now (L7). Volatile: it makes no event.
-    pub fn grant(&mut self, sale_no: SaleNo, want: u32, now: Now) -> Grant {
-        let at = now.ledger;
-        let nothing = |retry_in| Grant { granted: 0, at, retry_in };
-        if self.drain.paused.is_some() {
-            return nothing(None);
-        }
-        let mut granted = want.min(self.bucket.available(at));
-        let mut wait = self.bucket.wait(want);
-        let own_rate = self.sales.get(&sale_no).and_then(|sale| sale.terms.drain_rate);
-        if let Some(rate) = own_rate {
-            let bucket =
-                self.sale_buckets.entry(sale_no).or_insert_with(|| Bucket::new(rate, None, at));
-            if !bucket.is(rate, None) {
-                bucket.set(rate, None, at);
-            }
-            granted = granted.min(bucket.available(at));
-            wait = wait.max(bucket.wait(want));
-            bucket.take(granted);
-        }
-        self.bucket.take(granted);
-        if granted == 0 {
-            nothing(Some(wait.max(Duration::from_micros(1))))
-        } else {
-            Grant { granted, at, retry_in: None }
-        }
-    }
-
     /// Takes due orders under a lease (L4, L6), and says where their payloads lie.
     pub fn claim(
         &mut self,

@@ -1,12 +1,114 @@
-//! Token buckets in ledger time, exact in integers (L7).
+//! The pacer: token buckets in ledger time, exact in integers (L7).
 //!
 //! Invariant: over any window of ledger time a bucket gives at most `burst + rate × window` permits. It starts
 //! empty, so that the windows of two lives of the ledger never add up to more.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hashbrown::HashMap;
+
 use crate::clock::Timestamp;
-use crate::sale::Rate;
+use crate::ledger::Grant;
+use crate::sale::{Rate, SaleNo};
+
+/// The bucket of the whole ledger, and those of sales with a rate of their own.
+#[derive(Clone, Debug)]
+pub(super) struct Buckets {
+    paused: bool,
+    all: Bucket,
+    /// A sale's own bucket begins, empty, with the first question about it.
+    own: HashMap<SaleNo, (Rate, Option<Bucket>)>,
+}
+
+impl Buckets {
+    fn grant(&mut self, sale_no: SaleNo, want: u32, at: Timestamp) -> Grant {
+        let nothing = |retry_in| Grant { granted: 0, at, retry_in };
+        if self.paused {
+            return nothing(None);
+        }
+        let mut granted = want.min(self.all.available(at));
+        let mut wait = self.all.wait(want);
+        if let Some((rate, bucket)) = self.own.get_mut(&sale_no) {
+            let bucket = bucket.get_or_insert_with(|| Bucket::new(*rate, None, at));
+            if !bucket.is(*rate, None) {
+                bucket.set(*rate, None, at);
+            }
+            granted = granted.min(bucket.available(at));
+            wait = wait.max(bucket.wait(want));
+            bucket.take(granted);
+        }
+        self.all.take(granted);
+        if granted == 0 {
+            nothing(Some(wait.max(Duration::from_micros(1))))
+        } else {
+            Grant { granted, at, retry_in: None }
+        }
+    }
+
+    /// A new life: nothing is saved.
+    pub(super) fn empty(&mut self, now: Timestamp) {
+        self.all = Bucket::new(self.all.rate, Some(self.all.burst), now);
+        self.own.values_mut().for_each(|(_, bucket)| *bucket = None);
+    }
+
+    /// What is in force from now on.
+    pub(super) fn set(&mut self, rate: Rate, burst: Option<u32>, paused: bool, now: Timestamp) {
+        self.paused = paused;
+        if !self.all.is(rate, burst) {
+            self.all.set(rate, burst, now);
+        }
+    }
+
+    /// A sale's own rate from now on; `None` when it has none.
+    pub(super) fn set_own(&mut self, sale_no: SaleNo, rate: Option<Rate>) {
+        match rate {
+            Some(rate) => self.own.entry(sale_no).or_insert((rate, None)).0 = rate,
+            None => drop(self.own.remove(&sale_no)),
+        }
+    }
+}
+
+/// Where permits are asked for, also while the owner of the book waits for its disk: nothing of a grant has to be
+/// durable, and a bucket that is asked too late has lost what it could not hold.
+///
+/// Written by the book: settings are in force as soon as they are decided, so that the instant which is recorded for
+/// them is the one from which they bind. Asked by the engine, from any thread.
+#[derive(Debug)]
+pub struct Pacer(Arc<Mutex<Buckets>>);
+
+/// A pacer of its own with the same in its buckets, as the copy of a book needs it. For the same pacer: [`Pacer::share`].
+impl Clone for Pacer {
+    fn clone(&self) -> Self {
+        Self(Arc::new(Mutex::new(self.buckets().clone())))
+    }
+}
+
+impl Pacer {
+    pub(super) fn new(rate: Rate, burst: Option<u32>, now: Timestamp) -> Self {
+        let all = Bucket::new(rate, burst, now);
+        Self(Arc::new(Mutex::new(Buckets { paused: false, all, own: HashMap::new() })))
+    }
+
+    /// The same pacer.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    pub(super) fn buckets(&self) -> MutexGuard<'_, Buckets> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Permits for attempts of one sale, now (L7). The instant is read when nobody else is granted anything, so that
+    /// grants are in the order of their instants.
+    #[must_use]
+    pub fn grant(&self, sale_no: SaleNo, want: u32, now: impl FnOnce() -> Timestamp) -> Grant {
+        let mut buckets = self.buckets();
+        let at = now();
+        buckets.grant(sale_no, want, at)
+    }
+}
 
 /// One bucket. A permit is `period_micros` of level; a microsecond adds `permits` of level.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::codec::{Reader, Truncated, Writer};
 use super::event::{decode_rate, decode_terms, encode_rate, encode_terms};
 use super::orders::{Buyers, Keys, Order, Tries};
-use super::pacer::Bucket;
+use super::pacer::Pacer;
 use super::sale::{Item, Outcome, SaleBook, StockMove};
 use super::{Book, DrainSettings};
 use crate::clock::Timestamp;
@@ -61,12 +61,14 @@ impl Book {
             book.refusals.window.push_back(from.flag()?);
         }
         book.drain = DrainSettings::decode(from)?;
-        book.bucket = Bucket::new(book.drain.rate(), book.drain.burst(), book.last_at);
         for _ in 0..from.count()? {
             let sale = SaleBook::decode(from)?;
             book.names.insert(sale.name.clone(), sale.sale_no);
             book.sales.insert(sale.sale_no, sale);
         }
+        book.pacer = Pacer::new(book.drain.rate(), book.drain.burst(), book.last_at);
+        book.tell_pacer(book.last_at);
+        book.sales.values().for_each(|sale| book.tell_pacer_of(sale));
         Ok(book)
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::ledger::{
-    Bound, Change, Changed, Claim, Claimed, DrainPatch, Fate, Receipt, Reserve, Reserved, Settle,
-    Settled,
+    Bound, Change, Changed, Claim, Claimed, DrainPatch, Fate, Grant, Receipt, Reserve, Reserved,
+    Settle, Settled,
 };
 use crate::order::{Buyer, ItemLine, ItemLines};
 use crate::sale::{ItemTerms, Terms};
@@ -51,6 +51,10 @@ impl Desk {
 
     fn change(&mut self, change: Change) -> Changed {
         self.book.change(change, self.now, &mut self.batch)
+    }
+
+    fn granted(&self, sale_no: SaleNo, want: u32) -> Grant {
+        self.book.pacer().grant(sale_no, want, || self.now.ledger)
     }
 
     fn put(&mut self, terms: Terms) -> Changed {
@@ -161,9 +165,9 @@ fn a_refusal_storm_pauses_the_drain_until_an_operator_resumes() {
     }
     let doc = desk.book.drain_doc();
     assert_eq!(doc.reason.as_deref(), Some("refusal_storm"));
-    assert_eq!(desk.book.grant(SALE, 5, desk.now).granted, 0);
+    assert_eq!(desk.granted(SALE, 5).granted, 0);
     desk.change(Change::Drain(DrainPatch { paused: Some(false), ..DrainPatch::default() }));
-    assert_eq!(desk.book.grant(SALE, 5, desk.now).granted, 5);
+    assert_eq!(desk.granted(SALE, 5).granted, 5);
     desk.order();
     let claimed = desk.claim(1);
     desk.settle(&claimed, 0, Fate::Refused { reason: "no".to_owned() });
@@ -250,11 +254,29 @@ fn a_sale_keeps_its_own_rate() {
     desk.put(own);
     let mut granted = 0;
     for _ in 0..100 {
-        granted += desk.book.grant(SALE, 50, desk.now).granted;
+        granted += desk.granted(SALE, 50).granted;
         let by = Duration::from_millis(50);
         desk.now = Now { ledger: desk.now.ledger.plus(by), ..desk.now };
     }
     assert!((48..=51).contains(&granted), "5 s at 10/s: {granted}");
+}
+
+#[test]
+fn a_copy_of_a_book_grants_for_itself_and_a_book_read_again_goes_on_with_the_pacer_that_others_ask()
+{
+    let mut desk = Desk::new();
+    let pacer = desk.book.pacer().share();
+    let asked = |pacer: &Pacer| pacer.grant(SALE, 5, || desk.now.ledger).granted;
+    let paused = DrainPatch { paused: Some(true), ..DrainPatch::default() };
+    let mut copy = desk.book.clone();
+    copy.change(Change::Drain(paused), desk.now, &mut desk.batch);
+    assert_eq!((asked(copy.pacer()), asked(&pacer)), (0, 5));
+    copy.take_over(&pacer);
+    assert_eq!((asked(copy.pacer()), asked(&pacer)), (0, 0), "its settings are in force");
+    copy.take_over(&pacer);
+    let goes_on = DrainPatch { paused: Some(false), ..DrainPatch::default() };
+    copy.change(Change::Drain(goes_on), desk.now, &mut desk.batch);
+    assert_eq!(asked(&pacer), 5, "and stay so");
 }
 
 #[test]

@@ -10,6 +10,9 @@ use tokio::sync::oneshot;
 use crate::ledger::book::{Batch, Book, Now};
 use crate::ledger::{Fault, TailId};
 
+/// What is said once nothing more is taken in.
+pub(super) const CLOSED: &str = "the ledger is closed";
+
 /// The receiving end of an answer.
 pub(super) type Reply<T> = oneshot::Receiver<Result<T, Fault>>;
 
@@ -157,7 +160,7 @@ impl Queue {
         let mut state = self.state();
         if state.stopped {
             drop(state);
-            command.refuse(&Fault::unavailable("the ledger is closed"));
+            command.refuse(&Fault::unavailable(CLOSED));
             return;
         }
         state.commands.push(command);
@@ -166,6 +169,11 @@ impl Queue {
         if wake {
             self.wake.notify_one();
         }
+    }
+
+    /// Nothing more is taken in.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state().stopped
     }
 
     /// Takes no more commands; the writer still runs those that wait.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::queue::{Command, Reply, View};
+use super::queue::{CLOSED, Command, Reply, View};
 use super::{Embedded, Lsn};
 use crate::ledger::book::{Batch, Book, Now, PayloadAt};
 use crate::ledger::{
@@ -71,7 +71,13 @@ impl Ledger for Embedded {
     }
 
     fn grant(&self, sale: SaleNo, want: u32) -> Answer<'_, Grant> {
-        self.write(move |book, now, _| book.grant(sale, want, now))
+        let (shared, closed) = (&self.shared, self.shared.queue.is_stopped());
+        let trouble = shared.trouble().or_else(|| closed.then(|| CLOSED.into()));
+        let grant = match trouble {
+            Some(why) => Err(Fault::unavailable(&why)),
+            None => Ok(shared.pacer.grant(sale, want, || shared.ledger_clock.now())),
+        };
+        Box::pin(std::future::ready(grant))
     }
 
     fn claim(&self, claim: Claim) -> Answer<'_, Claimed> {

@@ -14,7 +14,7 @@ use metrics::{Gauge, Histogram};
 use super::journal::Journal;
 use super::queue::{Command, Decide, Look, Taken, View};
 use super::{CommitError, Lsn, Shared, load, mark};
-use crate::clock::{LedgerClock, SharedClock};
+use crate::clock::SharedClock;
 use crate::ledger::book::{Batch, Book, Now};
 use crate::ledger::{Fault, TailEvent};
 
@@ -52,7 +52,6 @@ pub(super) struct Writer {
     pub(super) book: Book,
     pub(super) journal: Journal,
     pub(super) clock: SharedClock,
-    pub(super) ledger_clock: LedgerClock,
     pub(super) shared: Arc<Shared>,
     /// Each commit is synced.
     pub(super) synced: bool,
@@ -102,7 +101,8 @@ impl Writer {
 
 impl Work {
     fn now(&self) -> Now {
-        Now { ledger: self.own.ledger_clock.now(), wall: self.own.ledger_clock.wall() }
+        let clock = &self.own.shared.ledger_clock;
+        Now { ledger: clock.now(), wall: clock.wall() }
     }
 
     /// The fault with which commands are answered now.
@@ -258,6 +258,7 @@ impl Work {
         match load::up_to(&shared.directory, &segments, self.own.journal.next()) {
             Ok(loaded) => {
                 self.own.book = loaded.base.book;
+                self.own.book.take_over(&shared.pacer);
                 true
             }
             Err(error) => {

@@ -175,7 +175,9 @@ impl Ledger for BookLedger {
     }
 
     fn grant(&self, sale: SaleNo, want: u32) -> Answer<'_, Grant> {
-        self.answer(move |book, now, _| mutants::grant(self.bug, book.grant(sale, want, now), want))
+        self.answer(move |book, now, _| {
+            mutants::grant(self.bug, book.pacer().grant(sale, want, || now.ledger), want)
+        })
     }
 
     fn claim(&self, claim: Claim) -> Answer<'_, Claimed> {

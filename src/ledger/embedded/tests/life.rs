@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::desk::{Desk, small};
 use crate::ledger::embedded::Lsn;
-use crate::ledger::{Change, Changed, Fate, Ledger, Tail, TailEvent, TailId, Which};
+use crate::ledger::{Change, Changed, Fate, FaultKind, Ledger, Tail, TailEvent, TailId, Which};
 
 fn directory_bytes(directory: &Path) -> u64 {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -133,4 +135,20 @@ fn ledger_time_goes_on_over_a_restart_whatever_the_wall_clock_says() {
     let answers = desk.now(desk.ledger.settle(vec![stale])).unwrap();
     assert_eq!(answers, [crate::ledger::Settled::Stale]);
     assert_eq!(desk.claim("demo", 1).orders[0].place, claimed.orders[0].place);
+}
+
+#[test]
+fn permits_are_given_while_the_writer_waits_and_none_once_the_ledger_is_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let desk = Desk::open(&small(directory.path()));
+    let sale_no = desk.make_sale("one", 1);
+    let (let_on, held) = std::sync::mpsc::channel::<()>();
+    let waits = desk.ledger.read(move |_| held.recv().is_ok());
+    let grant = desk.ledger.grant(sale_no, 7).now_or_never().expect("nobody is waited for");
+    assert_eq!(grant.unwrap().granted, 7);
+    let_on.send(()).unwrap();
+    assert!(desk.now(waits).unwrap());
+    desk.ledger.close();
+    let fault = desk.now(desk.ledger.grant(sale_no, 7)).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Unavailable, "{fault:?}");
 }
