@@ -39,6 +39,18 @@ pub fn burst_auto(rate: f64) -> f64 {
     1.0 + (rate * 0.01).ceil()
 }
 
+/// How long the pacer stood still beyond what its bucket holds, in all and at the longest: that rate is lost by the law.
+pub fn stood_still(instants: &[i64], rate: f64, burst: f64) -> (Duration, Duration) {
+    let kept = Duration::from_secs_f64(burst / rate);
+    let gaps = instants.windows(2).filter_map(|pair| match pair {
+        [before, after] => u64::try_from(after - before).ok().map(Duration::from_micros),
+        _ => None,
+    });
+    gaps.fold((Duration::ZERO, Duration::ZERO), |(lost, longest), gap| {
+        (lost + gap.saturating_sub(kept), longest.max(gap))
+    })
+}
+
 /// Attempts a second in the window that begins at `from`, or none if they ended before it did.
 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds here are far below 2^52")]
 pub fn rate_in(instants: &[i64], from: i64, window: Duration) -> Option<f64> {
@@ -77,6 +89,15 @@ mod tests {
         let rate = rate_in(&pairs(), 1_000_000, Duration::from_secs(2)).unwrap();
         assert!((rate - 100.0).abs() < 1e-9);
         assert_eq!(rate_in(&pairs(), 3_000_000, Duration::from_secs(2)), None);
+    }
+
+    #[test]
+    fn what_a_pause_lost_is_what_the_bucket_did_not_hold() {
+        let millis = Duration::from_millis;
+        assert_eq!(stood_still(&pairs(), 100.0, 2.0), (Duration::ZERO, millis(20)));
+        let mut pause = pairs();
+        pause.iter_mut().skip(200).for_each(|instant| *instant += 1_000_000);
+        assert_eq!(stood_still(&pause, 100.0, 2.0), (millis(1_000), millis(1_020)));
     }
 
     #[test]

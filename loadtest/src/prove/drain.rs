@@ -13,7 +13,7 @@ use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::median::median;
 use crate::on_mysql::OnMySql;
-use crate::pace::attempts;
+use crate::pace::{attempts, burst_auto, stood_still};
 use crate::plant::Plant;
 use crate::redis::{Options, Redis};
 use crate::tally::Tally;
@@ -202,6 +202,11 @@ async fn paced(plant: &Plant, orders: u64) -> anyhow::Result<f64> {
     let at = attempts(&rows)?;
     // Without the first tenth: it begins with an empty bucket, and with what was claimed before the rate was known.
     let at = at.get(at.len() / 10..).unwrap_or_default();
+    let (lost, longest) = stood_still(at, PACE, burst_auto(PACE));
+    let what = format_args!(
+        "stood still for {lost:.1?} more than its burst holds, {longest:.1?} at the longest"
+    );
+    report::row("the pacer", what);
     let (Some(first), Some(last)) = (at.first(), at.last()) else { return Ok(0.0) };
     #[expect(clippy::cast_precision_loss, reason = "no run takes 2^52 microseconds")]
     Ok((at.len() - 1) as f64 * 1e6 / (last - first).max(1) as f64)
