@@ -11,7 +11,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateway::{Gateway, assert_unknown};
+use forebay_loadtest::shop as example;
+use gateway::{Gateway, Wire, assert_unknown};
 use serde_json::{Value, json};
 use shop::Shop;
 
@@ -187,6 +188,46 @@ fn mode_jwt_takes_public_keys_in_each_form() {
             assert_unknown(&wire.order(&[&bearer(&turned)]), BAD_TOKEN, algorithm);
         }
     }
+}
+
+#[test]
+fn who_logged_in_at_the_example_shop_orders_with_its_cookie_and_finds_his_order_there() {
+    let shop = example::Shop::start(&example::Options::selling(&[("phone", 10)])).unwrap();
+    let settings = format!(
+        "[identity]\nmode = \"forward\"\nurl = \"{}\"\n\
+         [store]\nkind = \"http\"\n[store.http]\nurl = \"{}\"\n",
+        shop.url("/session"),
+        shop.url("/internal/orders"),
+    );
+    let gateway = Gateway::start(&settings, &[]);
+    let entered =
+        Wire::to(shop.address()).ask("POST", "/login", &[], "name=Ada+Lovelace%2C+Countess");
+    let session = entered.header("set-cookie").unwrap().split(';').next().unwrap();
+    let cookie = format!("Cookie: theme=dark; {session}");
+    let mut wire = gateway.connect();
+    assert_unknown(&wire.order(&[b"Cookie: session=made-up"]), SHOP, "no session of the shop");
+    let accepted = wire.order(&[cookie.as_bytes()]);
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+
+    let rate = "{\"rate\":\"unlimited\"}";
+    let length = format!("Content-Length: {}", rate.len());
+    let lines = [&b"Content-Type: application/json"[..], length.as_bytes()];
+    assert_eq!(Wire::to(gateway.admin).ask("PATCH", "/admin/v1/drain", &lines, rate).status, 200);
+    let path = format!("/v1/tickets/{}?wait=30", accepted.field("ticket"));
+    let placed = loop {
+        let now = wire.ask("GET", &path, &[cookie.as_bytes()], "");
+        if !["queued", "placing"].contains(&now.field("state").as_str()) {
+            break now;
+        }
+    };
+    let rows = shop.rows().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (rows[0].buyer.as_str(), Some(rows[0].order_no.as_str()), placed.field("state").as_str()),
+        ("Ada Lovelace, Countess", Some(placed.field("order_no").as_str()), "placed")
+    );
+    let page = Wire::to(shop.address()).ask("GET", "/orders", &[cookie.as_bytes()], "");
+    assert!(page.body.contains(&placed.field("order_no")), "{}", page.body);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Reply {
 }
 
 impl Wire {
-    fn to(address: SocketAddr) -> Self {
+    pub(super) fn to(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         Self(BufReader::new(stream))
