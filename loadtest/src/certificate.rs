@@ -1,5 +1,6 @@
 //! Certificates for servers of our own, as `openssl` makes them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,9 +18,28 @@ pub fn certificate(
     name: &str,
     names: &str,
 ) -> anyhow::Result<(PathBuf, PathBuf)> {
+    made_by(Command::new(found("openssl")?), directory, name, names)
+}
+
+/// The same, and its time is long over.
+///
+/// # Errors
+/// When `openssl` or `faketime` is not installed, or refuses.
+pub fn expired(directory: &Path, name: &str, names: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let mut then = Command::new(found("faketime")?);
+    then.args([OsStr::new("2020-01-01 00:00:00"), found("openssl")?.as_os_str()]);
+    made_by(then, directory, name, names)
+}
+
+fn made_by(
+    mut openssl: Command,
+    directory: &Path,
+    name: &str,
+    names: &str,
+) -> anyhow::Result<(PathBuf, PathBuf)> {
     let (certificate, key) =
         (directory.join(format!("{name}.pem")), directory.join(format!("{name}.key")));
-    let made = Command::new(found("openssl")?)
+    let made = openssl
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", "/CN=forebay-test"])
         .args(["-addext", &format!("subjectAltName={names}")])

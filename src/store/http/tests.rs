@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
-use forebay_loadtest::certificate::certificate;
+use forebay_loadtest::certificate::{certificate, expired};
 use forebay_loadtest::shop::{Body, Faults, Options, Shop};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -329,24 +329,32 @@ async fn odd_framing_is_a_doubt_and_never_a_hang() {
 
 #[cfg(feature = "tls")]
 #[tokio::test]
-async fn a_certificate_of_somebody_else_is_refused() {
+async fn a_certificate_of_somebody_else_or_of_another_time_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let [ours, theirs] = ["ours", "theirs"]
         .map(|name| certificate(directory.path(), name, "DNS:localhost").unwrap());
-    let (address, server) = secured(&theirs);
+    let over = expired(directory.path(), "over", "DNS:localhost").unwrap();
+    let (address, server) = secured(&theirs, 4);
+    let (late, other) = secured(&over, 1);
+    let by_name = |address: std::net::SocketAddr| format!("https://localhost:{}/o", address.port());
     for (ca_file, url, is_there) in [
-        (Some(theirs.0.clone()), format!("https://localhost:{}/o", address.port()), true),
-        (Some(ours.0), format!("https://localhost:{}/o", address.port()), false),
-        (None, format!("https://localhost:{}/o", address.port()), false),
+        (Some(theirs.0.clone()), by_name(address), true),
+        (Some(ours.0), by_name(address), false),
+        (None, by_name(address), false),
         (Some(theirs.0), format!("https://{address}/o"), false),
+        (Some(over.0), by_name(late), false),
     ] {
-        let store = store(Config { url, ca_file, ..Config::default() });
+        let store = store(Config { url: url.clone(), ca_file, ..Config::default() });
         let placed = place(&store, order(1, 1)).await;
         match is_there {
             true => assert!(matches!(placed, Placement::Placed { .. }), "{placed:?}"),
-            false => assert_eq!(cause(&placed), LaterCause::Misconfigured, "{placed:?}"),
+            false => assert_eq!(cause(&placed), LaterCause::Misconfigured, "{url}: {placed:?}"),
+        }
+        if url == by_name(late) {
+            assert!(format!("{placed:?}").contains("expired"), "{placed:?}");
         }
     }
+    other.join().unwrap();
     server.join().unwrap();
     let shop = shop();
     let plain = store(Config { url: shop.url("/o").replace("http:", "https:"), ..config(&shop) });
@@ -354,10 +362,11 @@ async fn a_certificate_of_somebody_else_is_refused() {
     assert_eq!(cause(&placed), LaterCause::Misconfigured, "no silent downgrade: {placed:?}");
 }
 
-/// Four connections by TLS; each that shakes hands is answered.
+/// So many connections by TLS; each that shakes hands is answered.
 #[cfg(feature = "tls")]
 fn secured(
     (certificate, key): &(std::path::PathBuf, std::path::PathBuf),
+    connections: usize,
 ) -> (std::net::SocketAddr, std::thread::JoinHandle<()>) {
     use std::io::{Read as _, Write as _};
 
@@ -372,7 +381,7 @@ fn secured(
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let serving = std::thread::spawn(move || {
-        for _ in 0..4 {
+        for _ in 0..connections {
             let (mut socket, _) = listener.accept().unwrap();
             let mut session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut stream = rustls::Stream::new(&mut session, &mut socket);
