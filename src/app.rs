@@ -14,6 +14,7 @@ mod preparation;
 mod process;
 mod public;
 mod recorder;
+mod redrive;
 mod reload;
 mod role;
 mod sales;

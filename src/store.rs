@@ -249,6 +249,12 @@ pub trait Store: StoreRows {
         true
     }
 
+    /// Whether it can be asked what it has, and an order that is placed again gets the number that it had: then what
+    /// the store has lost can be placed again.
+    fn numbers_by_ticket(&self) -> bool {
+        false
+    }
+
     /// Applies numbered stock changes, each once. Must be done before an order of their claim is placed.
     fn stock(&self, changes: Vec<StockChange>) -> BoxFuture<'_, Result<(), StoreError>>;
 

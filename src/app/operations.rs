@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::StartError;
+use super::redrive::redrive;
 use super::reload::Reloader;
 use super::store_access::Lent;
 use super::store_access::StoreAccess;
@@ -18,9 +19,11 @@ use crate::http::operations::AdaptiveLive;
 use crate::http::operations::DeadOrder;
 use crate::http::operations::DeadRefused;
 use crate::http::operations::DrainLive;
+use crate::http::operations::Lost;
 use crate::http::operations::Operation;
 use crate::http::operations::OperationFault;
 use crate::http::operations::Operations;
+use crate::http::operations::Redriven;
 use crate::ledger::Change;
 use crate::ledger::Changed;
 use crate::ledger::SharedLedger;
@@ -213,6 +216,10 @@ impl Operations for OfEngines {
 
     fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed> {
         Box::pin(self.make_anew(sale))
+    }
+
+    fn redrive(&self, lost: Lost) -> Operation<'_, Redriven> {
+        Box::pin(async move { redrive(&self.ledger, &self.store.lend().await?, &lost).await })
     }
 
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {

@@ -231,6 +231,8 @@ pub(super) enum Sale {
     Purge(OneSale),
     /// Make a halted sale anew from what the processes remember and what the store has.
     Rebuild(OneSale),
+    /// Place again what was placed and the store has lost: after a database came back without its last rows.
+    Redrive(OneSale),
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,7 @@ pub(super) fn run(what: Sale) -> Outcome {
         Sale::Close(one) => switch(&one, "close"),
         Sale::Purge(one) => switch(&one, "purge"),
         Sale::Rebuild(one) => switch(&one, "rebuild"),
+        Sale::Redrive(one) => redrive(&one),
         Sale::Stock(stock) => self::stock(&stock),
         Sale::Export(one) => export(&one),
     }
@@ -128,6 +129,38 @@ fn switch(one: &OneSale, action: &str) -> Outcome {
     let path = format!("{SALES}/{}/{action}", one.sale);
     let answer = Client::new(&one.admin)?.change(Method::POST, &path, &json!({}))?;
     show(&one.admin, &answer)
+}
+
+/// Asks until all orders were looked at.
+fn redrive(one: &OneSale) -> Outcome {
+    let client = Client::new(&one.admin)?.patient()?;
+    let path = format!("{SALES}/{}/redrive", one.sale);
+    let (mut looked, mut placed, mut left) = (0, Vec::new(), Vec::new());
+    let mut next = Some(0);
+    while let Some(from) = next {
+        let answer = client.change(Method::POST, &path, &json!({"from": from}))?.value;
+        let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned();
+        looked += answer.get("looked").and_then(Value::as_u64).unwrap_or_default();
+        placed.extend(list("placed").unwrap_or_default());
+        left.extend(list("left").unwrap_or_default());
+        next = answer.get("next").and_then(Value::as_u64);
+    }
+    let exit = if left.is_empty() { Exit::Ok } else { Exit::Failed };
+    if one.admin.json {
+        let whole = json!({"looked": looked, "placed": placed, "left": left});
+        output::line(&whole.to_string())?;
+        return Ok(exit);
+    }
+    let row = |ticket: Option<&Value>, what: String| vec![text(ticket), what];
+    let mut rows: Vec<Vec<String>> =
+        placed.iter().map(|ticket| row(Some(ticket), "placed again".to_owned())).collect();
+    rows.extend(left.iter().map(|order| row(order.get("ticket"), text(order.get("reason")))));
+    output::table(&["TICKET", "WHAT CAME OF IT"], &rows)?;
+    let (lost, again) = (placed.len() + left.len(), placed.len());
+    output::message(&format!(
+        "{looked} placed orders looked at, {lost} lost by the store, {again} placed again without their payloads"
+    ));
+    Ok(exit)
 }
 
 fn stock(stock: &Stock) -> Outcome {

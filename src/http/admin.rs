@@ -262,6 +262,7 @@ impl Admin {
             Resource::Switch(..)
             | Resource::Stock(_)
             | Resource::DeadOrder(..)
+            | Resource::Redrive(_)
             | Resource::Reload => Err(Problem::method(resource.allow())),
         }
     }
@@ -274,6 +275,7 @@ impl Admin {
             Resource::DeadOrder(sale, which, act) => {
                 self.change_dead(sale, which, act, given).await
             }
+            Resource::Redrive(sale) => self.redrive(sale, given).await,
             Resource::Drain => self.patch_drain(given).await,
             Resource::Faults => self.patch_faults(given).await,
             Resource::Reload => self.reload(given).await,

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::ledger::{Changed, Fault, OrderDoc};
-use crate::order::TicketText;
+use crate::ledger::{Changed, Fault, OrderDoc, SaleDoc};
+use crate::order::{SaleSeal, TicketText};
 use crate::sale::{Rate, SaleName};
 
 /// An operation could not be done.
@@ -32,6 +32,9 @@ pub enum OperationFault {
     /// Settings that were read again differ where only a restart takes them over: nothing was changed. Their names.
     #[error("a restart is needed for {0}")]
     RestartNeeded(String),
+    /// The drain is paused, and the operation keeps to its pace.
+    #[error("{0}")]
+    Paused(String),
     /// The document that was given does not have the form that the operation asks for.
     #[error("{0}")]
     Malformed(String),
@@ -90,6 +93,39 @@ pub enum DeadRefused {
     NeedsForce,
 }
 
+/// Where the store may have lost orders that were placed.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// The sale.
+    pub sale: SaleDoc,
+    /// What makes its tickets.
+    pub seal: SaleSeal,
+    /// The first order to look at: `next` of the answer before, 0 at first.
+    pub from: u64,
+}
+
+/// What came of looking for lost orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Redriven {
+    /// Placed orders that the store was asked for.
+    pub looked: u64,
+    /// Those that it had not, and has now, without their payloads.
+    pub placed: Vec<TicketText>,
+    /// Those that it still has not.
+    pub left: Vec<LeftOut>,
+    /// `from` of the next call; `None` when all was looked at.
+    pub next: Option<u64>,
+}
+
+/// An order that could not be placed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its ticket.
+    pub ticket: TicketText,
+    /// Why.
+    pub reason: String,
+}
+
 /// Operations that need more than the ledger.
 pub trait Operations: Send + Sync + fmt::Debug {
     /// The figures of this process's drain; must answer from memory.
@@ -110,6 +146,9 @@ pub trait Operations: Send + Sync + fmt::Debug {
 
     /// Makes a halted sale anew, with the units that the store says it had.
     fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed>;
+
+    /// Places again what the ledger knows to be placed and the store has not. Idempotent.
+    fn redrive(&self, lost: Lost) -> Operation<'_, Redriven>;
 
     /// Voids a dead order at the store, then refuses it in the ledger. Idempotent.
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused>;

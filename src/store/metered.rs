@@ -124,6 +124,10 @@ impl Store for Metered {
         self.inner.can_void()
     }
 
+    fn numbers_by_ticket(&self) -> bool {
+        self.inner.numbers_by_ticket()
+    }
+
     fn concurrency_max(&self) -> usize {
         self.inner.concurrency_max()
     }

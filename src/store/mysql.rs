@@ -85,6 +85,10 @@ impl Store for MySql {
         Box::pin(async move { rows::stock(&self.pool, &changes).await })
     }
 
+    fn numbers_by_ticket(&self) -> bool {
+        true
+    }
+
     fn concurrency_max(&self) -> usize {
         self.pool.connections()
     }

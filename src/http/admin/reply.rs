@@ -52,6 +52,7 @@ fn known(code: &str) -> (StatusCode, &'static str) {
         "below_available" => (409, "There are not that many units to cut"),
         "restart_needed" => (409, "Some settings take a restart"),
         "not_dead" => (409, "The order is not dead"),
+        "drain_paused" => (409, "The drain is paused"),
         "needs_force" => (409, "The store cannot void"),
         "not_halted" => (409, "The sale is whole"),
         "name_taken" => (409, "The name or the number is another sale's"),
@@ -156,6 +157,7 @@ impl From<OperationFault> for Problem {
         match fault {
             OperationFault::Ledger(fault) => fault.into(),
             OperationFault::Store(detail) => Self::new("store_unavailable", detail),
+            OperationFault::Paused(detail) => Self::new("drain_paused", detail),
             OperationFault::NotSupported(detail) => Self::new("not_supported", detail),
             OperationFault::BadSettings(detail) => Self::new("bad_settings", detail),
             OperationFault::RestartNeeded(names) => {

@@ -19,6 +19,7 @@ pub(super) enum Resource<'a> {
     Tickets(&'a str),
     Dead(&'a str),
     DeadOrder(&'a str, &'a str, DeadAct),
+    Redrive(&'a str),
     Drain,
     Ticket(&'a str),
     Verify,
@@ -47,7 +48,7 @@ const POST: &[Method] = &[Method::POST];
 
 impl<'a> Resource<'a> {
     /// One of each kind.
-    pub(super) const EVERY: [Resource<'static>; 23] = [
+    pub(super) const EVERY: [Resource<'static>; 24] = [
         Resource::Page,
         Resource::Metrics,
         Resource::Livez,
@@ -67,6 +68,7 @@ impl<'a> Resource<'a> {
         Resource::Dead(""),
         Resource::DeadOrder("", "", DeadAct::Retry),
         Resource::DeadOrder("", "", DeadAct::Refuse),
+        Resource::Redrive(""),
         Resource::Drain,
         Resource::Ticket(""),
         Resource::Verify,
@@ -111,6 +113,7 @@ impl<'a> Resource<'a> {
             ["sales", sale, "dead", which, "refuse"] => {
                 Self::DeadOrder(sale, which, DeadAct::Refuse)
             }
+            ["sales", sale, "redrive"] => Self::Redrive(sale),
             ["drain"] => Self::Drain,
             ["tickets", ticket] => Self::Ticket(ticket),
             ["verify"] => Self::Verify,
@@ -124,7 +127,11 @@ impl<'a> Resource<'a> {
         match self {
             Self::Sale(_) => &[Method::GET, Method::PUT],
             Self::Drain | Self::Faults => &[Method::GET, Method::PATCH],
-            Self::Switch(..) | Self::Stock(_) | Self::DeadOrder(..) | Self::Reload => POST,
+            Self::Switch(..)
+            | Self::Stock(_)
+            | Self::DeadOrder(..)
+            | Self::Redrive(_)
+            | Self::Reload => POST,
             _ => GET,
         }
     }
@@ -134,9 +141,11 @@ impl<'a> Resource<'a> {
         match self {
             Self::Sale(_) => "GET, HEAD, OPTIONS, PUT",
             Self::Drain | Self::Faults => "GET, HEAD, OPTIONS, PATCH",
-            Self::Switch(..) | Self::Stock(_) | Self::DeadOrder(..) | Self::Reload => {
-                "OPTIONS, POST"
-            }
+            Self::Switch(..)
+            | Self::Stock(_)
+            | Self::DeadOrder(..)
+            | Self::Redrive(_)
+            | Self::Reload => "OPTIONS, POST",
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -168,6 +177,7 @@ impl<'a> Resource<'a> {
             Self::Dead(_) => "/admin/v1/sales/{sale}/dead",
             Self::DeadOrder(.., DeadAct::Retry) => "/admin/v1/sales/{sale}/dead/{ticket}/retry",
             Self::DeadOrder(.., DeadAct::Refuse) => "/admin/v1/sales/{sale}/dead/{ticket}/refuse",
+            Self::Redrive(_) => "/admin/v1/sales/{sale}/redrive",
             Self::Drain => "/admin/v1/drain",
             Self::Ticket(_) => "/admin/v1/tickets/{ticket}",
             Self::Verify => "/admin/v1/verify",
@@ -187,6 +197,7 @@ impl<'a> Resource<'a> {
             Self::Stock(_) => "sale.stock",
             Self::DeadOrder(.., DeadAct::Retry) => "dead.retry",
             Self::DeadOrder(.., DeadAct::Refuse) => "dead.refuse",
+            Self::Redrive(_) => "sale.redrive",
             Self::Drain => "drain.patch",
             Self::Faults => "store.faults",
             Self::Reload => "reload",
@@ -202,7 +213,8 @@ impl<'a> Resource<'a> {
             | Self::Stock(sale)
             | Self::Tickets(sale)
             | Self::Dead(sale)
-            | Self::DeadOrder(sale, ..) => sale,
+            | Self::DeadOrder(sale, ..)
+            | Self::Redrive(sale) => sale,
             _ => "",
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use forebay_loadtest::gateway::Process;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::crowded::Crowded;
 use super::super::rig::{AT_LAST, Gateway, until};
@@ -150,17 +150,49 @@ async fn a_row_that_was_there_before_its_order_is_the_answer_and_is_named() {
     gateway.stop().await.well();
 }
 
+/// `forebay sale redrive`: its exit code and its document.
+async fn redriven(stand: &Stand, gateway: &Gateway) -> (Option<i32>, Value) {
+    let admin = format!("http://{}", gateway.admin);
+    let words = ["sale", "redrive", "one", "--json", "--admin", &admin];
+    let output = stand.plant.ask_admin(&words).await;
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
 #[tokio::test]
-async fn a_server_that_was_put_back_to_an_old_copy_is_found_out() {
-    let stand = Stand::new().await;
+async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed_again() {
+    let stand = Stand::new().await.set("drain.rate=100/s");
     let gateway = stand.open(1_000).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..50).await;
     placed(&gateway, 50).await;
+    let sound = redriven(&stand, &gateway).await;
+    assert_eq!(sound, (Some(0), json!({"looked": 50, "placed": [], "left": []})));
     // As a replica that was promoted without the last transactions: rows and decrements are gone together.
-    stand.tell("DELETE FROM forebay_orders ORDER BY created_at DESC LIMIT 5").await;
+    let last = "ORDER BY sequence DESC LIMIT 5";
+    let lost: Vec<(String, String)> =
+        stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
+    stand.tell(&format!("DELETE FROM forebay_orders {last}")).await;
     stand.tell("UPDATE forebay_stock SET available = available + 5").await;
     let found = findings(&stand, &gateway).await;
     assert!(found.len() >= 5, "each of the five is named: {found:?}");
+
+    gateway.admin().pause_drain(true).await.unwrap();
+    assert_eq!(redriven(&stand, &gateway).await.0, Some(1), "it keeps to the pace of the drain");
+    gateway.admin().pause_drain(false).await.unwrap();
+    // The stock was put back too far: an order that cannot be placed must not be refused for good.
+    stand.tell("UPDATE forebay_stock SET available = 3").await;
+    let (exit, told) = redriven(&stand, &gateway).await;
+    let counts = ["placed", "left"].map(|list| told[list].as_array().unwrap().len());
+    assert_eq!((exit, counts), (Some(1), [3, 2]), "{told}");
+    assert_eq!(told["left"][0]["reason"], "the store has 0 units of phone left");
+    stand.tell("UPDATE forebay_stock SET available = 952").await;
+    let (exit, told) = redriven(&stand, &gateway).await;
+    assert_eq!((exit, told["placed"].as_array().unwrap().len()), (Some(0), 2), "{told}");
+
+    assert_eq!(findings(&stand, &gateway).await, []);
+    let again: Vec<(String, String)> =
+        stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
+    assert_eq!(again, lost, "buyers were told these numbers");
+    crowd.proves(&gateway).await;
     gateway.stop().await.well();
 }

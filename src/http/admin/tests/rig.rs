@@ -16,7 +16,8 @@ use serde_json::value::RawValue;
 use crate::clock::ManualClock;
 use crate::http::admin::{Access, Admin, Parts, Reply, Tokens};
 use crate::http::operations::{
-    AdaptiveLive, DeadOrder, DeadRefused, DrainLive, Operation, OperationFault, Operations,
+    AdaptiveLive, DeadOrder, DeadRefused, DrainLive, Lost, Operation, OperationFault, Operations,
+    Redriven,
 };
 use crate::ledger::suite::{Engine as _, Volatile};
 use crate::ledger::{
@@ -186,6 +187,10 @@ impl Operations for Played {
     fn rebuild(&self, sale: SaleName) -> Operation<'_, Changed> {
         let change = Change::Rebuild { sale, store: Vec::new() };
         Box::pin(async { Ok(self.book.change(change).await?) })
+    }
+
+    fn redrive(&self, lost: Lost) -> Operation<'_, Redriven> {
+        Box::pin(async move { Ok(Redriven { looked: lost.from, ..Redriven::default() }) })
     }
 
     fn refuse_dead(&self, dead: DeadOrder) -> Operation<'_, DeadRefused> {
