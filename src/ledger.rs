@@ -35,8 +35,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 pub use metered::Metered;
 pub use orders::{
-    AttemptNote, Bound, Cancel, Cancelled, Claim, Claimed, ClaimedOrder, ExportPage, Fate, Grant,
-    LeaseId, OrderDoc, Receipt, Reserve, Reserved, Settle, Settled, Timeline,
+    AttemptNote, Bound, Cancel, Cancelled, Claim, Claimed, ClaimedOrder, DeadDoc, DeadPage,
+    ExportPage, Fate, Grant, LeaseId, OrderDoc, Page, Receipt, Reserve, Reserved, Settle, Settled,
+    Timeline,
 };
 pub use recovery::{Missing, Stored, StoredEnd, StoredUnits};
 pub use sales::{
@@ -127,8 +128,8 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Orders in admission order from index `from` (0 at first), at most `max`; each true when read.
     fn export(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage>;
 
-    /// Dead orders in admission order from index `from`, at most `max`.
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage>;
+    /// Dead orders in admission order from index `from`, at most `max`, with what was said last of each.
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage>;
 
     /// All that a gateway remembers, as of one tail id.
     fn snapshot(&self) -> Answer<'_, Snapshot>;

@@ -298,7 +298,7 @@ pub(super) enum Ticket {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Dead {
-    /// The dead orders of a sale.
+    /// The dead orders of a sale, with what the store said last.
     List(OneSale),
     /// Send dead orders to the store again.
     Retry(OneDead),

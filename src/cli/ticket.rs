@@ -15,6 +15,9 @@ use super::exit::Outcome;
 use super::output;
 use super::sale::text;
 
+/// The longest cell of what a store said; `ticket show` and `--json` have all of it.
+const SAID_MAX: usize = 60;
+
 pub(super) fn run(what: Ticket) -> Outcome {
     let Ticket::Show { ticket, admin } = what;
     let answer = Client::new(&admin)?.get(&format!("/admin/v1/tickets/{ticket}"))?;
@@ -93,10 +96,25 @@ fn list(one: &OneSale) -> Outcome {
     let columns = ["ticket", "buyer", "reason", "attempts", "accepted_at", "settled_at"];
     let rows: Vec<Vec<String>> = dead
         .iter()
-        .map(|order| columns.iter().map(|column| text(order.get(column))).collect())
+        .map(|order| {
+            let plain = columns.iter().map(|column| text(order.get(column)));
+            plain.chain([said(order.get("last_error"))]).collect()
+        })
         .collect();
-    output::table(&["TICKET", "BUYER", "REASON", "ATTEMPTS", "ACCEPTED", "DIED"], &rows)?;
+    let heading = ["TICKET", "BUYER", "REASON", "ATTEMPTS", "ACCEPTED", "DIED", "LAST ERROR"];
+    output::table(&heading, &rows)?;
     Ok(Exit::Ok)
+}
+
+/// What a store said, as a cell: it may be long, and hold what would break the row or move the cursor.
+fn said(value: Option<&Value>) -> String {
+    let whole = text(value);
+    let mut cell: String = whole.chars().take(SAID_MAX).collect();
+    if cell.len() < whole.len() {
+        cell.pop();
+        cell.push('…');
+    }
+    cell.replace(char::is_control, " ")
 }
 
 fn act(dead: &OneDead, action: &str, body: &Value) -> Outcome {
@@ -126,5 +144,14 @@ mod tests {
     fn a_field_that_only_a_later_row_has_is_a_column() {
         let list = [json!({"at": 1, "what": "accepted"}), json!({"at": 2, "reason": "no stock"})];
         assert_eq!(columns(&list), ["at", "what", "reason"]);
+    }
+
+    #[test]
+    fn whatever_a_store_said_is_one_short_cell() {
+        assert_eq!(said(None), "-");
+        assert_eq!(said(Some(&json!("1205\n\u{1b}[2Jlock wait"))), "1205  [2Jlock wait");
+        let (whole, long) = ("ü".repeat(SAID_MAX), "ü".repeat(SAID_MAX + 1));
+        assert_eq!(said(Some(&json!(whole))), whole);
+        assert_eq!(said(Some(&json!(long))), format!("{}…", "ü".repeat(SAID_MAX - 1)));
     }
 }

@@ -173,7 +173,7 @@ pub(super) fn fate(answer: Answer, tries: Tries, rules: Rules, jitter: &mut Jitt
         Answer::Refused(reason) => Fate::Refused { reason },
         Answer::Later(Later { cause: LaterCause::ThisOrder, reason, after }) => {
             if tries.attempts + 1 >= rules.attempts {
-                Fate::Dead { reason: SPENT.to_owned() }
+                Fate::Dead { reason: SPENT.to_owned(), seen: Some(reason) }
             } else {
                 later(tries.attempts, after.unwrap_or_default(), reason, true)
             }
@@ -182,7 +182,7 @@ pub(super) fn fate(answer: Answer, tries: Tries, rules: Rules, jitter: &mut Jitt
             let least = rules.not_within.max(after.unwrap_or_default());
             later(tries.claims, least, reason, false)
         }
-        Answer::Conflict(_) => Fate::Dead { reason: CONFLICT.to_owned() },
+        Answer::Conflict(seen) => Fate::Dead { reason: CONFLICT.to_owned(), seen: Some(seen) },
         Answer::Doubt(doubt) => later(tries.claims, rules.not_within, doubt.reason, false),
     }
 }
@@ -227,7 +227,11 @@ mod tests {
         assert_eq!(told(Placement::Voided.into(), 0), refused("voided"));
         assert_eq!(told(asked(Found::Voided), 0), refused("voided"));
         let conflict = Placement::Conflict { reason: "409".to_owned() }.into();
-        assert_eq!(told(conflict, 0), Fate::Dead { reason: "conflict".to_owned() });
+        let dead = |reason: &str, seen: &str| Fate::Dead {
+            reason: reason.to_owned(),
+            seen: Some(seen.to_owned()),
+        };
+        assert_eq!(told(conflict, 0), dead("conflict", "409"));
         for (answer, attempts, spent) in [
             (later(ThisOrder, None), 0, Some(true)),
             (later(ThisOrder, None), 1, Some(true)),
@@ -242,7 +246,7 @@ mod tests {
             let fate = told(answer.clone(), attempts);
             match (&fate, spent) {
                 (Fate::Later { spends, .. }, Some(spent)) => assert_eq!(*spends, spent),
-                (Fate::Dead { reason }, None) => assert_eq!(reason, "attempts"),
+                (Fate::Dead { .. }, None) => assert_eq!(fate, dead("attempts", "seen")),
                 _ => panic!("{answer:?} became {fate:?}"),
             }
         }

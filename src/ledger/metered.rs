@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use metrics::{Histogram, histogram};
 
 use super::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fault,
-    FaultKind, Grant, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled,
-    SharedLedger, Snapshot, Stored, Tail, TailId, Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Fault, FaultKind, Grant, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle,
+    Settled, SharedLedger, Snapshot, Stored, Tail, TailId, Timeline,
 };
 use crate::clock::SharedClock;
 use crate::metrics::{LEDGER_BATCH_SIZE, LEDGER_REQUEST_DURATION};
@@ -144,7 +144,7 @@ impl Ledger for Metered {
         self.timed(&self.read, self.inner.export(sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.timed(&self.read, self.inner.dead(sale, from, max))
     }
 

@@ -195,8 +195,10 @@ pub enum Fate {
     },
     /// Its attempts are spent, or an answer says that trying again cannot help.
     Dead {
-        /// Why.
+        /// Why, as a code that stays: `attempts`, `conflict`.
         reason: String,
+        /// What the store said at this attempt.
+        seen: Option<String>,
     },
     /// The attempt was never started: the order goes back as if it had not been claimed now, due at once.
     Unstarted,
@@ -269,8 +271,22 @@ pub struct AttemptNote {
     pub ended_at: Option<Timestamp>,
     /// `open`, `placed`, `refused`, `later`, `dead`, `unstarted`, `lease_ended`.
     pub outcome: &'static str,
-    /// What was seen.
+    /// What was seen; `None` where nobody said anything.
     pub reason: Option<Box<str>>,
+}
+
+/// What was said last of an order with these attempts, oldest first.
+pub(super) fn last_error(attempts: &[AttemptNote]) -> Option<Box<str>> {
+    attempts.iter().rev().find_map(|attempt| attempt.reason.clone())
+}
+
+/// A dead order, and what was said last of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadDoc {
+    /// The order; its `reason` is the code of its death.
+    pub order: OrderDoc,
+    /// The reason of its newest attempt that has one, of the last [`crate::ledger::book::NOTES_MAX`].
+    pub last_error: Option<Box<str>>,
 }
 
 /// One order and its attempts, the last [`crate::ledger::book::NOTES_MAX`] of them.
@@ -287,10 +303,22 @@ pub struct Timeline {
 }
 
 /// A page of orders.
-#[derive(Clone, Debug, Default)]
-pub struct ExportPage {
+#[derive(Clone, Debug)]
+pub struct Page<T> {
     /// In admission order.
-    pub orders: Vec<OrderDoc>,
+    pub orders: Vec<T>,
     /// Ask again from here; `None` at the end.
     pub next: Option<u64>,
 }
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { orders: Vec::new(), next: None }
+    }
+}
+
+/// A page of all orders.
+pub type ExportPage = Page<OrderDoc>;
+
+/// A page of dead orders.
+pub type DeadPage = Page<DeadDoc>;

@@ -214,7 +214,7 @@ fn fate(n: u64, place: Place) -> Option<Fate> {
         1 => Some(Fate::Later { after: Duration::from_millis(1), reason, spends: false }),
         2 => Some(Fate::Unstarted),
         3 => Some(Fate::Refused { reason }),
-        4 => Some(Fate::Dead { reason }),
+        4 => Some(Fate::Dead { reason, seen: None }),
         _ => Some(Fate::Placed { order_no: format!("shop-{}-{}", place.epoch, place.sequence) }),
     }
 }

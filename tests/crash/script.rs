@@ -55,7 +55,7 @@ fn fates_of_the_first_claim() -> Vec<(u64, Fate)> {
     let later = Fate::Later { after: Duration::ZERO, reason: "deadlock".into(), spends: true };
     let mut fates: Vec<(u64, Fate)> = (1..=4).map(|n| (n, placed(n))).collect();
     fates.extend([(5, Fate::Refused { reason: reason() }), (6, later)]);
-    fates.push((7, Fate::Dead { reason: reason() }));
+    fates.push((7, Fate::Dead { reason: reason(), seen: Some("1205".to_owned()) }));
     fates
 }
 

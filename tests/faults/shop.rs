@@ -220,7 +220,14 @@ async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_o
     let census = until("the orders are dead", dead).await;
     assert_eq!((census.refused, census.items[0].available), (5, STOCK - 5), "{census:?}");
     let listed = scene.gateway.ask(Method::GET, "/sales/one/dead", None).await;
-    assert!(listed.to_string().contains("\"conflict\""), "{listed}");
+    for dead in listed["dead"].as_array().unwrap() {
+        assert_eq!((&dead["reason"], &dead["last_error"]), (&json!("conflict"), &json!("planned")));
+    }
+    let admin = format!("http://{}", scene.gateway.admin);
+    let output = plant.ask_admin(&["dead", "list", "one", "--admin", &admin]).await;
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.lines().next().unwrap().ends_with("LAST ERROR"), "{table}");
+    assert_eq!(table.matches("  planned\n").count(), 5, "{table}");
 
     // Where nothing can be voided they stay, until an operator takes it upon himself; then they are named.
     let refuse = "/sales/one/dead/all/refuse";

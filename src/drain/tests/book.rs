@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use crate::clock::{Clock, LedgerClock, SharedClock, Timestamp};
 use crate::ledger::book::{Batch, Book, Now};
 use crate::ledger::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fault, Grant,
-    Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, Snapshot, Tail, TailEntry,
-    TailId, Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Fault, Grant, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, Snapshot, Tail,
+    TailEntry, TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};
@@ -224,7 +224,7 @@ impl Ledger for BookLedger {
         self.read(move |book, _| book.export(sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.read(move |book, _| book.dead(sale, from, max))
     }
 

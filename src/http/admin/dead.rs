@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use serde::Deserialize;
 
-use super::documents::{Dead, DeadChanged, Order};
+use super::documents::{self, Dead, DeadChanged};
 use super::query::Query;
 use super::reply::{Problem, Reply, json};
 use super::route::DeadAct;
@@ -35,7 +35,7 @@ impl Admin {
         let doc = self.sale_with_orders(sale).await?;
         let seal = self.seal_of(&doc)?;
         let page = self.parts.ledger.dead(doc.sale_no, from, limit).await?;
-        let dead = page.orders.iter().map(|order| Order::new(&seal, order)).collect();
+        let dead = page.orders.iter().map(|dead| documents::DeadOrder::new(&seal, dead)).collect();
         Ok(json(StatusCode::OK, &Dead { dead, next: page.next }))
     }
 
@@ -119,8 +119,8 @@ impl Admin {
         let mut from = Some(0);
         while let Some(index) = from {
             let page = self.parts.ledger.dead(doc.sale_no, index, PAGE).await?;
-            for order in page.orders {
-                tally.count(self.refused(doc, order, force).await?);
+            for dead in page.orders {
+                tally.count(self.refused(doc, dead.order, force).await?);
             }
             from = page.next;
         }

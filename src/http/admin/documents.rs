@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::http::operations::{AdaptiveLive, DrainLive};
-use crate::ledger::{Census, DrainDoc, DrainOrigin, OrderDoc, SaleDoc, Timeline};
+use crate::ledger::{Census, DeadDoc, DrainDoc, DrainOrigin, OrderDoc, SaleDoc, Timeline};
 use crate::order::{Line, SaleSeal, TicketText};
 use crate::sale::{Phase, Rate, Terms};
 
@@ -125,10 +125,24 @@ pub(super) struct Tickets<'a> {
     pub(super) next: Option<u64>,
 }
 
+/// A dead order.
+#[derive(Debug, Serialize)]
+pub(super) struct DeadOrder<'a> {
+    #[serde(flatten)]
+    order: Order<'a>,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> DeadOrder<'a> {
+    pub(super) fn new(seal: &SaleSeal, dead: &'a DeadDoc) -> Self {
+        Self { order: Order::new(seal, &dead.order), last_error: dead.last_error.as_deref() }
+    }
+}
+
 /// A page of dead orders.
 #[derive(Debug, Serialize)]
 pub(super) struct Dead<'a> {
-    pub(super) dead: Vec<Order<'a>>,
+    pub(super) dead: Vec<DeadOrder<'a>>,
     /// `from` of the next page.
     pub(super) next: Option<u64>,
 }

@@ -7,9 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::ledger::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Grant,
-    Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger, Snapshot, Tail,
-    TailId, Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Grant, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger, Snapshot,
+    Tail, TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};
@@ -139,7 +139,7 @@ impl Ledger for Counted {
         self.book().export(sale, from, max)
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.book().dead(sale, from, max)
     }
 

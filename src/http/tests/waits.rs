@@ -136,7 +136,7 @@ async fn dead_orders_wait_too() {
     let mut rig = Rig::new().await;
     let ticket = rig.order("ann").await;
     let leased = rig.claim(1).await;
-    rig.settle(&leased, &Fate::Dead { reason: "poison".to_owned() }).await;
+    rig.settle(&leased, &Fate::Dead { reason: "poison".to_owned(), seen: None }).await;
     let asked = rig.ledger.asked();
     let document = rig.document(&ticket).await;
     assert_eq!(

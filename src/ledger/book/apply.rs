@@ -50,9 +50,9 @@ impl Book {
                 let answers = self.answers;
                 self.sale_mut(*sale_no).give_back(event, answers);
             }
-            Event::Died { sale_no, at, index, reason } => {
+            Event::Died { sale_no, at, index, reason, seen } => {
                 self.see(*at);
-                self.sale_mut(*sale_no).die(*index, *at, reason);
+                self.sale_mut(*sale_no).die(*index, *at, reason, seen.as_deref());
             }
             Event::Retried { sale_no, at, index } => {
                 self.see(*at);
@@ -287,9 +287,9 @@ impl SaleBook {
         self.touched_at = *at;
     }
 
-    fn die(&mut self, index: u32, at: Timestamp, reason: &str) {
+    fn die(&mut self, index: u32, at: Timestamp, reason: &str, seen: Option<&str>) {
         let mut tries = self.drop_lease(index);
-        end_note(&mut tries.notes, at, "dead", Some(reason));
+        end_note(&mut tries.notes, at, "dead", seen);
         self.tries.insert(index, tries);
         self.shift(index, State::Dead);
         self.order_mut(index).settled_at = at;

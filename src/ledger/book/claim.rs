@@ -96,7 +96,8 @@ impl Book {
                     >= POISON_CLAIMS
         });
         let event = if poisoned {
-            Event::Died { sale_no, at, index, reason: "poison".into() }
+            let seen = Some(reason).filter(|text| !text.is_empty()).map(Into::into);
+            Event::Died { sale_no, at, index, reason: "poison".into(), seen }
         } else {
             Event::Returned { sale_no, at, index, due, why, reason: reason.into() }
         };

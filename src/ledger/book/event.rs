@@ -74,8 +74,8 @@ pub enum Event {
         why: Return,
         reason: Box<str>,
     },
-    /// The drain gave it up.
-    Died { sale_no: SaleNo, at: Timestamp, index: u32, reason: Box<str> },
+    /// The drain gave it up, after this was seen. Events of tag 8 do not say what was.
+    Died { sale_no: SaleNo, at: Timestamp, index: u32, reason: Box<str>, seen: Option<Box<str>> },
     /// An operator sent a dead order back to the queue.
     Retried { sale_no: SaleNo, at: Timestamp, index: u32 },
     /// The drain's settings.
@@ -146,9 +146,10 @@ impl Event {
                 });
                 out.text(reason);
             }
-            Self::Died { sale_no, at, index, reason } => {
-                out.order(8, *sale_no, *at, *index);
+            Self::Died { sale_no, at, index, reason, seen } => {
+                out.order(18, *sale_no, *at, *index);
                 out.text(reason);
+                out.option_with(seen.as_deref(), Writer::text);
             }
             Self::Retried { sale_no, at, index } => out.order(9, *sale_no, *at, *index),
             other => other.encode_rare(out),
@@ -217,7 +218,7 @@ impl Event {
             return Ok((Self::PayloadMoved { sale_no, index, payload }, payload_at));
         }
         let event = match tag {
-            3..=9 => decode_order(tag, from, sale_no, at)?,
+            3..=9 | 18 => decode_order(tag, from, sale_no, at)?,
             _ => decode_rare(tag, from, sale_no, at)?,
         };
         Ok((event, from.position()))
@@ -268,7 +269,12 @@ fn decode_order(
             };
             Event::Returned { sale_no, at, index, due, why, reason: from.text()?.into() }
         }
-        8 => Event::Died { sale_no, at, index, reason: from.text()?.into() },
+        8 => Event::Died { sale_no, at, index, reason: from.text()?.into(), seen: None },
+        18 => {
+            let reason = from.text()?.into();
+            let seen = from.option_with(|from| Ok(from.text()?.into()))?;
+            Event::Died { sale_no, at, index, reason, seen }
+        }
         _ => Event::Retried { sale_no, at, index },
     })
 }

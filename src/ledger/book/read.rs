@@ -3,9 +3,10 @@
 use super::sale::SaleBook;
 use super::{Book, Now};
 use crate::clock::Timestamp;
+use crate::ledger::orders::last_error;
 use crate::ledger::{
-    AttemptNote, Census, ExportPage, ItemCensus, Level, OrderDoc, SaleDoc, SaleSnapshot, Snapshot,
-    TailId, Timeline,
+    AttemptNote, Census, DeadDoc, DeadPage, ExportPage, ItemCensus, Level, OrderDoc, SaleDoc,
+    SaleSnapshot, Snapshot, TailId, Timeline,
 };
 use crate::order::{Buyer, Place, State};
 use crate::sale::{SaleName, SaleNo};
@@ -54,10 +55,10 @@ impl Book {
         ExportPage { orders, next: (next < sale.orders.len() as u64).then_some(next) }
     }
 
-    /// Dead orders in admission order from an index.
+    /// Dead orders in admission order from an index, with what was said last of each.
     #[must_use]
-    pub fn dead(&self, sale_no: SaleNo, from: u64, max: usize) -> ExportPage {
-        let Some(sale) = self.sales.get(&sale_no) else { return ExportPage::default() };
+    pub fn dead(&self, sale_no: SaleNo, from: u64, max: usize) -> DeadPage {
+        let Some(sale) = self.sales.get(&sale_no) else { return DeadPage::default() };
         let is_dead = |index: &u32| sale.order(*index).state == State::Dead;
         let mut indexes: Vec<u32> = sale
             .tries
@@ -68,8 +69,8 @@ impl Book {
             .collect();
         indexes.sort_unstable();
         let next = indexes.get(max).map(|index| u64::from(*index));
-        let orders = indexes.iter().take(max).map(|index| sale.order_doc(*index)).collect();
-        ExportPage { orders, next }
+        let orders = indexes.iter().take(max).map(|index| sale.dead_doc(*index)).collect();
+        DeadPage { orders, next }
     }
 
     /// All that a gateway remembers, true as of `tail`.
@@ -180,6 +181,11 @@ impl SaleBook {
             attempts: u32::from(order.attempts) + u32::from(answered(order.state)),
             version: u32::from(order.version),
         }
+    }
+
+    fn dead_doc(&self, index: u32) -> DeadDoc {
+        let last_error = self.tries.get(&index).and_then(|tries| last_error(&tries.notes));
+        DeadDoc { order: self.order_doc(index), last_error }
     }
 
     fn timeline(&self, index: u32) -> Timeline {

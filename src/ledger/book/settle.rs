@@ -47,8 +47,10 @@ impl Book {
             Fate::Unstarted => {
                 self.give_back(sale_no, index, at, (at, Return::Unstarted, ""), batch);
             }
-            Fate::Dead { reason } => {
-                self.commit(batch, &Event::Died { sale_no, at, index, reason: cut(&reason) });
+            Fate::Dead { reason, seen } => {
+                let reason = cut(&reason);
+                let seen = seen.filter(|seen| !seen.is_empty()).map(|seen| cut(&seen));
+                self.commit(batch, &Event::Died { sale_no, at, index, reason, seen });
             }
         }
         Settled::Done

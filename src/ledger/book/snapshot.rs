@@ -18,9 +18,12 @@ use crate::sale::SaleNo;
 /// The version that is written.
 const VERSION: u64 = 1;
 
-/// The names of attempts' outcomes, by code; a code is never given another name.
-const OUTCOMES: [&str; 8] =
-    ["open", "placed", "refused", "later", "dead", "unstarted", "lease_ended", "cancelled"];
+/// The names of attempts' outcomes, by code; a code is never given another name. Of two codes the last is written.
+const OUTCOMES: [&str; 9] =
+    ["open", "placed", "refused", "later", "dead", "unstarted", "lease_ended", "cancelled", "dead"];
+
+/// A death whose attempt bears the code of the order in place of what was seen: nobody had kept that.
+const DEAD_UNSEEN: usize = 4;
 
 /// By key, so that the same book is always the same bytes.
 fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> impl Iterator<Item = (&K, &V)> {
@@ -355,7 +358,7 @@ fn encode_notes(out: &mut Writer, notes: &[AttemptNote]) {
     for note in notes {
         out.number(note.at.0);
         out.option(note.ended_at.map(|at| at.0));
-        let code = OUTCOMES.iter().position(|name| *name == note.outcome);
+        let code = OUTCOMES.iter().rposition(|name| *name == note.outcome);
         out.number(code.expect("every outcome of an attempt has a code") as u64);
         out.option_with(note.reason.as_deref(), Writer::text);
     }
@@ -365,8 +368,10 @@ fn decode_notes(from: &mut Reader<'_>) -> Result<Vec<AttemptNote>, Truncated> {
     let note = |from: &mut Reader<'_>| {
         let at = Timestamp(from.number()?);
         let ended_at = from.option()?.map(Timestamp);
-        let outcome = OUTCOMES.get(from.get::<usize>()?).copied().ok_or(Truncated)?;
+        let code: usize = from.get()?;
+        let outcome = OUTCOMES.get(code).copied().ok_or(Truncated)?;
         let reason = from.option_with(|from| Ok(from.text()?.into()))?;
+        let reason = reason.filter(|_| code != DEAD_UNSEEN);
         Ok(AttemptNote { at, ended_at, outcome, reason })
     };
     let count = from.count()?;

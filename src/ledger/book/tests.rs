@@ -149,7 +149,8 @@ fn an_order_is_poison_only_while_the_store_answers_others() {
     }
     assert_eq!(desk.book.audit(), []);
     let page = desk.book.dead(SALE, 0, 10);
-    assert_eq!(page.orders[0].reason.as_deref(), Some("poison"));
+    let told = (page.orders[0].order.reason.as_deref(), page.orders[0].last_error.as_deref());
+    assert_eq!(told, (Some("poison"), Some("away")));
 }
 
 #[test]
@@ -224,15 +225,30 @@ fn a_timeline_tells_every_attempt() {
     desk.settle(&claimed, 0, later(true));
     desk.pass(1);
     let claimed = desk.claim(1);
-    desk.settle(&claimed, 0, Fate::Dead { reason: "attempts".to_owned() });
+    let seen = format!("1205 {}\u{fc}", "x".repeat(194));
+    let dead = Fate::Dead { reason: "attempts".to_owned(), seen: Some(seen.clone()) };
+    assert_eq!(desk.settle(&claimed, 0, dead), Settled::Done);
+    let dead = &desk.book.dead(SALE, 0, 10).orders[0];
+    assert_eq!(dead.order.reason.as_deref(), Some("attempts"));
+    assert_eq!(dead.last_error.as_deref(), Some(&seen[..199]), "as long as any reason");
     assert_eq!(desk.settle(&claimed, 0, placed()), Settled::Done, "an answer is the truth");
     let timeline = desk.book.timeline(SALE, receipt.place).unwrap();
     let told: Vec<_> =
         timeline.attempts.iter().map(|note| (note.outcome, note.reason.as_deref())).collect();
-    assert_eq!(told, [("later", Some("away")), ("dead", Some("attempts"))]);
+    assert_eq!(told, [("later", Some("away")), ("dead", Some(&seen[..199]))]);
     assert_eq!(timeline.order.state, State::Placed);
     assert_eq!(timeline.order.order_no.as_deref(), Some("F1"));
     assert_eq!(desk.book.audit(), []);
+}
+
+#[test]
+fn a_death_of_which_nobody_kept_what_was_seen_is_read() {
+    let mut out = Writer::default();
+    out.order(8, SALE, at(0).ledger, 7);
+    out.text("attempts");
+    let (event, _) = Event::decode(&mut Reader::new(out.as_slice())).unwrap();
+    let (at, reason) = (at(0).ledger, "attempts".into());
+    assert_eq!(event, Event::Died { sale_no: SALE, at, index: 7, reason, seen: None });
 }
 
 #[test]

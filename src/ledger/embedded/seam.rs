@@ -8,9 +8,9 @@ use super::queue::{CLOSED, Command, Reply, View};
 use super::{Embedded, Lsn};
 use crate::ledger::book::{Batch, Book, Now, PayloadAt};
 use crate::ledger::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fault, Grant,
-    Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, Snapshot, Tail, TailId,
-    Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Fault, Grant, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, Snapshot, Tail,
+    TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};
@@ -123,7 +123,7 @@ impl Ledger for Embedded {
         self.read(move |view| view.book.export(sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.read(move |view| view.book.dead(sale, from, max))
     }
 

@@ -4,7 +4,8 @@ use super::core::Core;
 use super::docs;
 use super::record::{self, Kept, Known, Unread};
 use super::reply::{self, Cut, strange};
-use crate::ledger::{EpochSpan, ExportPage, Fault, Timeline};
+use crate::ledger::orders::last_error;
+use crate::ledger::{DeadDoc, DeadPage, EpochSpan, ExportPage, Fault, Timeline};
 use crate::order::Place;
 use crate::sale::SaleNo;
 
@@ -94,14 +95,14 @@ pub(super) async fn export(
     Ok(ExportPage { orders: orders.ok_or_else(missing)?, next: (end < count).then_some(end) })
 }
 
-/// Dead orders in admission order from index `from`.
+/// Dead orders in admission order from index `from`, with what was said last of each.
 pub(super) async fn dead(
     core: &Core,
     sale_no: SaleNo,
     from: u64,
     max: usize,
-) -> Result<ExportPage, Fault> {
-    let Some((spans, _)) = extent(core, sale_no).await? else { return Ok(ExportPage::default()) };
+) -> Result<DeadPage, Fault> {
+    let Some((spans, _)) = extent(core, sale_no).await? else { return Ok(DeadPage::default()) };
     let max = max.min(DEAD_MAX);
     let first = place_at(&spans, from).unwrap_or(Place { epoch: 0, sequence: 0 });
     let answer = core.call("dead", sale_no, |command| {
@@ -114,6 +115,7 @@ pub(super) async fn dead(
     let page = places.get(..max.min(places.len())).unwrap_or_default();
     let found = timelines(core, sale_no, page).await?;
     // One that was retried or refused meanwhile is not dead any more, and is told as it is.
-    let orders = found.into_iter().flatten().map(|found| found.order).collect();
-    Ok(ExportPage { orders, next })
+    let dead =
+        |found: Timeline| DeadDoc { last_error: last_error(&found.attempts), order: found.order };
+    Ok(DeadPage { orders: found.into_iter().flatten().map(dead).collect(), next })
 }

@@ -210,8 +210,8 @@ fn open(order: OrderDoc, tries: &[u8]) -> Result<Timeline, Unread> {
     let count = from.byte()?;
     // Their length, for the library.
     from.take(2)?;
-    let mut notes = read_notes(count, &mut from)?;
-    let reason = notes.last().filter(|_| state == State::Dead).and_then(|last| last.reason.clone());
+    let Notes { attempts: mut notes, death } = read_notes(count, &mut from)?;
+    let reason = death.filter(|_| state == State::Dead);
     if let (true, Some(at)) = (lease != 0, attempted_at) {
         notes.push(AttemptNote { at, ended_at: None, outcome: "open", reason: None });
     }
@@ -244,7 +244,7 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
             let mut long = Cut(kept.long);
             let length = usize::from(long.byte()?);
             let text = long.take(length)?;
-            (text, read_notes(long.byte()?, &mut long)?)
+            (text, read_notes(long.byte()?, &mut long)?.attempts)
         }
         length => (from.take(usize::from(length))?, Vec::new()),
     };
@@ -272,8 +272,16 @@ fn ended(place: Place, kept: Kept<'_>, known: &Known) -> Result<Timeline, Unread
     Ok(Timeline { order, attempts: notes, leased_until: None, due_at: None })
 }
 
-fn read_notes(count: u8, from: &mut Cut<'_>) -> Result<Vec<AttemptNote>, Fault> {
-    let mut notes = Vec::new();
+struct Notes {
+    attempts: Vec<AttemptNote>,
+    /// The code of the last death.
+    death: Option<Box<str>>,
+}
+
+/// A death is two notes where something was seen at it: that, without an end, and the code.
+fn read_notes(count: u8, from: &mut Cut<'_>) -> Result<Notes, Fault> {
+    let mut notes = Notes { attempts: Vec::new(), death: None };
+    let mut seen = None;
     for _ in 0..count {
         let (at, ended_at) = (Timestamp(from.number(8)?), time(from.number(8)?));
         let outcome = match from.byte()? {
@@ -287,8 +295,15 @@ fn read_notes(count: u8, from: &mut Cut<'_>) -> Result<Vec<AttemptNote>, Fault> 
         };
         let length = usize::from(from.byte()?);
         let reason = std::str::from_utf8(from.take(length)?).map_err(|_| strange("a reason"))?;
-        let reason = (!reason.is_empty()).then(|| reason.into());
-        notes.push(AttemptNote { at, ended_at, outcome, reason });
+        let mut reason = (!reason.is_empty()).then(|| reason.into());
+        if ended_at.is_none() {
+            seen = reason;
+            continue;
+        }
+        if outcome == "dead" {
+            notes.death = std::mem::replace(&mut reason, seen.take());
+        }
+        notes.attempts.push(AttemptNote { at, ended_at, outcome, reason });
     }
     Ok(notes)
 }

@@ -13,9 +13,9 @@ use super::reply::{self, strange};
 use super::{change, keeper, orders, recover};
 use crate::clock::{Timestamp, micros};
 use crate::ledger::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fate, Fault,
-    Grant, LeaseId, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled,
-    Snapshot, Stored, Tail, TailId, Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Fate, Fault, Grant, LeaseId, Ledger, Missing, OrderDoc, Reserve, Reserved, SaleDoc, Settle,
+    Settled, Snapshot, Stored, Tail, TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{Rate, SaleName, SaleNo, StockChange};
@@ -257,9 +257,11 @@ fn write_settle(settle: &Settle) -> Vec<u8> {
             out.push(u8::from(*spends));
             out.extend_from_slice(reason.as_bytes());
         }
-        Fate::Dead { reason } => {
+        Fate::Dead { reason, seen } => {
             out.push(b'D');
+            out.extend_from_slice(&(reason.len() as u64).to_be_bytes());
             out.extend_from_slice(reason.as_bytes());
+            out.extend_from_slice(seen.as_deref().unwrap_or_default().as_bytes());
         }
         Fate::Unstarted => out.push(b'U'),
     }
@@ -341,7 +343,7 @@ impl Ledger for Redis {
         Box::pin(orders::export(self.core(), sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         Box::pin(orders::dead(self.core(), sale, from, max))
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Order {
     pub(super) due: Option<Timestamp>,
     pub(super) attempts: u32,
     pub(super) claims: u32,
+    /// What the store said last.
+    pub(super) said: Option<String>,
     unanswered: u8,
     answers_at_claim: u64,
 }
@@ -129,6 +131,7 @@ impl Model {
             due: None,
             attempts: 0,
             claims: 0,
+            said: None,
             unanswered: 0,
             answers_at_claim: 0,
         };
@@ -209,8 +212,12 @@ impl Model {
                 }
             }
             _ if !ours || order.state != State::Placing => return Settled::Stale,
-            Fate::Later { after, spends: false, .. } => self.came_back(at, now.plus(*after)),
-            Fate::Later { after, .. } => {
+            Fate::Later { after, reason, spends: false } => {
+                order.said = Some(reason.clone());
+                self.came_back(at, now.plus(*after));
+            }
+            Fate::Later { after, reason, .. } => {
+                order.said = Some(reason.clone());
                 order.attempts += 1;
                 (order.lease, order.due) = (None, Some(now.plus(*after)));
                 order.unanswered = 0;
@@ -220,7 +227,10 @@ impl Model {
                 (order.lease, order.due) = (None, Some(now));
                 order.claims = order.claims.saturating_sub(1);
             }
-            Fate::Dead { .. } => (order.state, order.lease) = (State::Dead, None),
+            Fate::Dead { seen, .. } => {
+                order.said = seen.clone().or(order.said.take());
+                (order.state, order.lease) = (State::Dead, None);
+            }
         }
         Settled::Done
     }

@@ -45,11 +45,13 @@ pub(super) enum Bug {
     TerminalLeft,
     /// An unstarted order spends an attempt.
     UnstartedSpends,
+    /// What was seen when an order died is not kept.
+    SeenDropped,
     /// The last commit before an end is lost, although it was answered.
     AnsweredBeforeDurable,
 }
 
-const BUGS: [Bug; 16] = [
+const BUGS: [Bug; 17] = [
     Bug::WrongComparison,
     Bug::KeyForgotten,
     Bug::BodyForgotten,
@@ -65,6 +67,7 @@ const BUGS: [Bug; 16] = [
     Bug::BacklogUnbounded,
     Bug::TerminalLeft,
     Bug::UnstartedSpends,
+    Bug::SeenDropped,
     Bug::AnsweredBeforeDurable,
 ];
 
@@ -226,11 +229,14 @@ pub(super) fn claimed(
 pub(super) fn settle(
     bug: Option<Bug>,
     book: &mut Book,
-    settle: Settle,
+    mut settle: Settle,
     now: Now,
     batch: &mut Batch,
 ) -> Settled {
     let (sale_no, place, lease) = (settle.sale_no, settle.place, settle.lease);
+    if let (Some(Bug::SeenDropped), Fate::Dead { seen, .. }) = (bug, &mut settle.fate) {
+        *seen = None;
+    }
     let fate = settle.fate.clone();
     let right = book.settle(settle, now, batch);
     let index = index(book, sale_no, place);

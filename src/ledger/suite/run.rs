@@ -36,6 +36,7 @@ pub(crate) fn check(engine: &mut dyn Engine, steps: &[Step]) -> Checked {
         rate: FILE_RATE,
         drain_paused: false,
         closes: 0,
+        settles: 0,
         follower: Follower::default(),
     };
     run.begin();
@@ -55,6 +56,7 @@ struct Run<'a> {
     rate: Rate,
     drain_paused: bool,
     closes: u64,
+    settles: u64,
     follower: Follower,
 }
 
@@ -269,15 +271,16 @@ impl Run<'_> {
         let Some((at, lease)) = claimed.len().checked_sub(nth + 1).map(|at| claimed[at]) else {
             return Ok(());
         };
-        let text = || "why".to_owned();
+        self.settles += 1;
+        let (reason, seen) = ("why".to_owned(), format!("seen {}", self.settles));
         let fate = match fate {
             Fated::Placed => Fate::Placed { order_no: format!("no-{at}") },
-            Fated::Refused => Fate::Refused { reason: text() },
+            Fated::Refused => Fate::Refused { reason },
             Fated::Later { spends, after_ms } => {
                 let after = Duration::from_millis(u64::from(after_ms));
-                Fate::Later { after, reason: text(), spends }
+                Fate::Later { after, reason: seen, spends }
             }
-            Fated::Dead => Fate::Dead { reason: text() },
+            Fated::Dead { seen: told } => Fate::Dead { reason, seen: told.then_some(seen) },
             Fated::Unstarted => Fate::Unstarted,
         };
         let settle = Settle {
@@ -373,14 +376,18 @@ impl Run<'_> {
         let doc = now_of(ledger.census(name())).expect("the sale is there");
         let page = now_of(ledger.export(doc.sale_no, 0, usize::MAX));
         self.laws.hold(&doc, &page.orders)?;
-        let states = |place| self.model.orders.iter().find(|order| order.place == place);
+        let known = |place| self.model.orders.iter().find(|order| order.place == place);
         for order in &page.orders {
-            let expected = states(order.place).map(|order| order.state);
+            let expected = known(order.place).map(|order| order.state);
             prop_assert_eq!(Some(order.state), expected, "order {:?}", order.place);
         }
         let dead = now_of(ledger.dead(doc.sale_no, 0, usize::MAX >> 1)).orders;
         let given_up = page.orders.iter().filter(|order| order.state == State::Dead);
-        prop_assert!(dead.iter().eq(given_up), "dead: {:?}", dead);
+        prop_assert!(dead.iter().map(|dead| &dead.order).eq(given_up), "dead: {:?}", dead);
+        for dead in &dead {
+            let said = known(dead.order.place).and_then(|order| order.said.as_deref());
+            prop_assert_eq!(dead.last_error.as_deref(), said, "{:?}", dead.order.place);
+        }
         for (item, census) in (0u16..).zip(&doc.census.items) {
             prop_assert_eq!(census.available, self.model.available(item), "item {}", item);
         }

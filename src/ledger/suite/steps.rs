@@ -48,7 +48,7 @@ pub(crate) enum Fated {
     Placed,
     Refused,
     Later { spends: bool, after_ms: u16 },
-    Dead,
+    Dead { seen: bool },
     Unstarted,
 }
 
@@ -86,7 +86,7 @@ fn fated() -> impl Strategy<Value = Fated> {
         2 => Just(Fated::Refused),
         3 => (any::<bool>(), short_or(80, 1_000))
             .prop_map(|(spends, after_ms)| Fated::Later { spends, after_ms }),
-        1 => Just(Fated::Dead),
+        1 => any::<bool>().prop_map(|seen| Fated::Dead { seen }),
         1 => Just(Fated::Unstarted),
     ]
 }

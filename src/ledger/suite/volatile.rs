@@ -11,9 +11,9 @@ use super::mutants::{self, Bug};
 use crate::clock::{LedgerClock, ManualClock, Timestamp};
 use crate::ledger::book::{Batch, Book, Event, Now, Reader, Writer};
 use crate::ledger::{
-    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Grant,
-    Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger, Snapshot, Tail,
-    TailEntry, TailId, Timeline,
+    Answer, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc, ExportPage,
+    Grant, Ledger, OrderDoc, Reserve, Reserved, SaleDoc, Settle, Settled, SharedLedger, Snapshot,
+    Tail, TailEntry, TailId, Timeline,
 };
 use crate::order::Place;
 use crate::sale::{SaleName, SaleNo};
@@ -232,7 +232,7 @@ impl Ledger for BookLedger {
         self.answer(move |book, _, _| book.export(sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.answer(move |book, _, _| book.dead(sale, from, max))
     }
 

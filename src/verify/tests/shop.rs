@@ -89,7 +89,12 @@ impl Shop {
         shop.patch(r#"{"refuse_rate": 0.0}"#).await;
         let claimed = shop.claim(5).await;
         for order in &claimed.orders {
-            shop.settle(&claimed, order.place, Fate::Dead { reason: "spent".to_owned() }).await;
+            shop.settle(
+                &claimed,
+                order.place,
+                Fate::Dead { reason: "spent".to_owned(), seen: None },
+            )
+            .await;
         }
         assert_eq!(shop.claim(5).await.orders.len(), 5);
         for sequence in 46..=50 {

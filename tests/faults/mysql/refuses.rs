@@ -1,5 +1,8 @@
 //! A server that is there and not as it must be: rights, tables, settings.
 
+use hyper::Method;
+use serde_json::json;
+
 use super::super::crowded::Crowded;
 use super::super::rig::until;
 use super::{Stand, all_placed, placed, told};
@@ -74,7 +77,24 @@ async fn tables_that_are_spoilt_while_it_runs_are_told_and_waited_for() {
     crowd.order(&gateway, 10..100).await;
     told(&gateway, "store_misconfigured").await;
     stand.tell("RENAME TABLE elsewhere TO forebay_orders").await;
-    all_placed(gateway, &crowd, 100).await;
+    placed(&gateway, 100).await;
+    // A trigger's answer is about the order: it is set aside, and an operator reads why.
+    let trigger = "CREATE TRIGGER checks BEFORE INSERT ON forebay_orders FOR EACH ROW \
+                   SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no such warehouse'";
+    stand.tell(trigger).await;
+    crowd.order(&gateway, 100..102).await;
+    until("both are set aside", async || {
+        (gateway.admin().census("one").await.unwrap().dead == 2).then_some(())
+    })
+    .await;
+    let listed = gateway.ask(Method::GET, "/sales/one/dead", None).await;
+    for dead in listed["dead"].as_array().unwrap() {
+        let told = (&dead["reason"], &dead["last_error"]);
+        assert_eq!(told, (&json!("attempts"), &json!("1644 no such warehouse")));
+    }
+    stand.tell("DROP TRIGGER checks").await;
+    gateway.ask(Method::POST, "/sales/one/dead/all/retry", Some(json!({}))).await;
+    all_placed(gateway, &crowd, 102).await;
 }
 
 #[tokio::test]

@@ -87,7 +87,8 @@ async fn pages_of_orders_join_without_a_gap() {
     let first = rig.get(&format!("{SALE}/dead?limit=10")).await.json();
     assert_eq!(first["dead"].as_array().unwrap().len(), 10);
     assert_eq!(first["dead"][0]["state"], "dead");
-    assert_eq!(first["dead"][0]["reason"], "its attempts are spent");
+    assert_eq!(first["dead"][0]["reason"], "attempts");
+    assert_eq!(first["dead"][0]["last_error"], "deadlock");
     let next = first["next"].as_u64().unwrap();
     let rest = rig.get(&format!("{SALE}/dead?limit=10&from={next}")).await.json();
     assert_eq!((rest["dead"].as_array().unwrap().len(), &rest["next"]), (2, &Value::Null));

@@ -21,9 +21,9 @@ use crate::http::operations::{
 };
 use crate::ledger::suite::{Engine as _, Volatile};
 use crate::ledger::{
-    Answer, Bound, Cancel, Cancelled, Change, Changed, Claim, Claimed, DrainDoc, ExportPage, Fate,
-    Fault, Grant, Ledger, OrderDoc, Receipt, Reserve, Reserved, SaleDoc, Settle, Settled,
-    SharedLedger, Snapshot, Tail, TailId, Timeline,
+    Answer, Bound, Cancel, Cancelled, Change, Changed, Claim, Claimed, DeadPage, DrainDoc,
+    ExportPage, Fate, Fault, Grant, Ledger, OrderDoc, Receipt, Reserve, Reserved, SaleDoc, Settle,
+    Settled, SharedLedger, Snapshot, Tail, TailId, Timeline,
 };
 use crate::metrics::Registry;
 use crate::order::{
@@ -99,7 +99,7 @@ impl Ledger for Gate {
         self.pass(self.book.export(sale, from, max))
     }
 
-    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, ExportPage> {
+    fn dead(&self, sale: SaleNo, from: u64, max: usize) -> Answer<'_, DeadPage> {
         self.pass(self.book.dead(sale, from, max))
     }
 
@@ -394,9 +394,10 @@ impl Rig {
         assert!(settled.iter().all(|settled| *settled == Settled::Done));
     }
 
-    /// The next orders of `sale` die.
+    /// The next orders of `sale` die of a deadlock.
     pub(super) async fn die(&self, count: usize) {
-        let dead = || Fate::Dead { reason: "its attempts are spent".to_owned() };
+        let seen = Some("deadlock".to_owned());
+        let dead = || Fate::Dead { reason: "attempts".to_owned(), seen: seen.clone() };
         self.meet(std::iter::repeat_with(dead).take(count).collect()).await;
     }
 }

@@ -33,7 +33,10 @@ pub(super) fn lived(directory: &Path) {
     let fates = |n: usize| match n % 5 {
         0 => Some(Fate::Placed { order_no: format!("no-{n}") }),
         1 => Some(Fate::Refused { reason: "no stock at the shop".into() }),
-        2 => Some(Fate::Dead { reason: "its attempts are spent".into() }),
+        2 => {
+            let seen = Some("1205 lock wait timeout".into());
+            Some(Fate::Dead { reason: "its attempts are spent".into(), seen })
+        }
         3 => {
             let (after, reason) = (std::time::Duration::from_secs(3_600), "deadlock".into());
             Some(Fate::Later { after, reason, spends: true })
@@ -200,6 +203,9 @@ fn a_ledger_of_format_1_is_read() {
     }
     let doc = desk.order_doc("demo", 3).unwrap();
     assert_eq!((doc.state, doc.reason.as_deref()), (State::Dead, Some("its attempts are spent")));
+    let dead = desk.now(desk.ledger.dead(doc.sale_no, 0, 100)).unwrap().orders;
+    assert_eq!(dead.len(), 10);
+    assert!(dead.iter().all(|dead| dead.last_error.is_none()), "nobody kept what was seen");
 }
 
 #[test]

@@ -68,7 +68,12 @@ fn a_dead_order_holds_no_segment_back() {
     desk.order("old", 0..3);
     let claimed = desk.claim("old", 3);
     for order in &claimed.orders {
-        desk.settle("old", order.place, claimed.lease, Fate::Dead { reason: "why".into() });
+        desk.settle(
+            "old",
+            order.place,
+            claimed.lease,
+            Fate::Dead { reason: "why".into(), seen: None },
+        );
     }
     let first = desk.ledger.shared.reader.segments()[0].ordinal;
     for n in 0..20 {
@@ -129,7 +134,7 @@ fn ledger_time_goes_on_over_a_restart_whatever_the_wall_clock_says() {
         sale_no,
         place: claimed.orders[0].place,
         lease: claimed.lease,
-        fate: Fate::Dead { reason: "late".into() },
+        fate: Fate::Dead { reason: "late".into(), seen: None },
         brake: None,
     };
     let answers = desk.now(desk.ledger.settle(vec![stale])).unwrap();

@@ -238,8 +238,13 @@ local function waits(s, place, t, due)
   put(s.a_set, place, tries_text(t))
 end
 
-local function die(s, place, t, reason)
-  if t.lease ~= 0 then note(t, s.at, 'd', reason) end
+-- What was seen stands before the death as an attempt that has no end: so the last note has the code, as every version
+-- reads it.
+local function die(s, place, t, reason, seen)
+  if t.lease ~= 0 then
+    if seen ~= '' then note(t, 0, 'd', seen) end
+    note(t, s.at, 'd', reason)
+  end
   t.state, t.version, t.lease, t.time, t.settled = DEAD, t.version + 1, 0, 0, s.at
   put(s.due_del, place)
   put(s.dead_set, 0, place)
@@ -252,7 +257,7 @@ end
 local function give_back(s, place, t, due, why, reason)
   local unanswered = t.unanswered + (s.answers > t.answers and 1 or 0)
   if (why == 'l' or why == 'e') and unanswered >= POISON then
-    return die(s, place, t, 'poison')
+    return die(s, place, t, 'poison', reason)
   end
   if why == 's' then
     t.attempts, t.unanswered = math.min(t.attempts + 1, 255), 0

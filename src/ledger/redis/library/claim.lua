@@ -157,7 +157,8 @@ local function settle(keys, args)
       elseif fate == 'U' then
         give_back(s, place, t, s.at, 'u', '')
       else
-        die(s, place, t, cut(sub(arg, 18)))
+        local last = 25 + unpack_bytes('>I8', arg, 18)
+        die(s, place, t, cut(sub(arg, 26, last)), cut(sub(arg, last + 1)))
       end
     elseif t then
       answer = 'S'

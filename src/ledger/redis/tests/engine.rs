@@ -122,7 +122,7 @@ fn the_functions_keep_every_law() {
 }
 
 /// Bugs that people do write, as changes of the library's text.
-const BUGS: [(&str, &str, &str); 24] = [
+const BUGS: [(&str, &str, &str); 25] = [
     ("one unit too many", ".a < quantity then return 'S'", ".a + 1 < quantity then return 'S'"),
     ("the key is forgotten", "held ~= '' and known_order(", "held == '!' and known_order("),
     ("the body is forgotten", "known + 15) == sub(key, 9, 16)", "known + 15) ~= ''"),
@@ -149,6 +149,7 @@ const BUGS: [(&str, &str, &str); 24] = [
     ("the phase is not looked at", "elseif phase_now then", "elseif false then"),
     ("the backlog has no bound", "waiting >= most_orders or", ""),
     ("an end is left", "elseif not final or state ~= final then", "elseif not final then"),
+    ("what was seen at a death is dropped", "if seen ~= '' then note(", "if seen == '' then note("),
     ("what never started counts", "t.claims = math.max(t.claims - 1, 0)", ""),
     ("sequences go on over epochs", "'ep', epoch, 'seq', 0,", "'ep', epoch,"),
     ("an operation counts twice", "call('HSET', s.base .. 'ops',", "call('HSET', s.base .. 'x1',"),

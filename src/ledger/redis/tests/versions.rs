@@ -15,8 +15,8 @@ use super::server::Server;
 use crate::ledger::redis::library::{Library, SHIPPED};
 use crate::ledger::redis::{Config, Redis};
 use crate::ledger::{
-    Bound, Cancel, Cancelled, Change, Changed, Claim, ClaimedOrder, DrainPatch, Fate, LeaseId,
-    Ledger, Reserve, Reserved, SaleDoc, Settle, Settled, Tail, TailEvent, TailId,
+    Bound, Cancel, Cancelled, Change, Changed, Claim, ClaimedOrder, DeadDoc, DrainPatch, Fate,
+    LeaseId, Ledger, Reserve, Reserved, SaleDoc, Settle, Settled, Tail, TailEvent, TailId, Which,
 };
 use crate::order::{Buyer, ItemLine, ItemLines, Place, State};
 use crate::sale::Rate;
@@ -24,6 +24,10 @@ use crate::sale::Rate;
 /// The shipped library as another version would have it: only its digest, and so its name, is another.
 static NEXT: LazyLock<Library> =
     LazyLock::new(|| SHIPPED.changed("-- What takes orders is refused", "-- NEXT: it is refused"));
+
+/// The shipped library as it was before it kept what was seen at a death.
+static BEFORE: LazyLock<Library> =
+    LazyLock::new(|| SHIPPED.changed("    if seen ~= '' then note(t, 0, 'd', seen) end\n", ""));
 
 /// A process of one version.
 struct Process {
@@ -58,6 +62,21 @@ impl Process {
             .into_iter()
             .map(|(place, _)| place)
             .collect()
+    }
+
+    /// The order at hand is claimed and dies, and this process reads of it.
+    fn kills(&self, seen: &str) -> DeadDoc {
+        self.runtime.block_on(async {
+            let grant = self.ledger.grant(SALE, 1).await.unwrap();
+            let (max, granted_at) = (grant.granted, grant.at);
+            let claim = Claim { sale_no: SALE, max, lease: GUARD, granted_at, stock_seen: 0 };
+            let claimed = self.ledger.claim(claim).await.unwrap();
+            let fate = Fate::Dead { reason: "attempts".to_owned(), seen: Some(seen.to_owned()) };
+            let place = claimed.orders[0].place;
+            let settle = Settle { fate, place, ..settle(&claimed.orders[0], claimed.lease) };
+            assert_eq!(self.ledger.settle(vec![settle]).await.unwrap(), [Settled::Done]);
+            self.ledger.dead(SALE, 0, 10).await.unwrap().orders.remove(0)
+        })
     }
 
     fn state(&self, place: Place) -> State {
@@ -241,6 +260,29 @@ fn an_upgrade_is_rolled_over_and_back_again() {
     let waits = Place { sequence: 4, ..of_old };
     new.end();
     assert_eq!(back.carry(1), [waits], "and back again");
+}
+
+#[test]
+fn a_death_has_its_code_whichever_version_noted_it() {
+    let server = Server::start(&[]);
+    let (old, new) = (Process::start(&server, &BEFORE), Process::start(&server, &SHIPPED));
+    put(&old, 3);
+    let place = old.buy(&[1])[0];
+    // What the older version does not keep is what it was before.
+    for (process, seen, last) in
+        [(&new, "1205", "1205"), (&old, "x", "1205"), (&new, "1644", "1644")]
+    {
+        let dead = process.kills(seen);
+        let told = (dead.order.reason.as_deref(), dead.last_error.as_deref());
+        assert_eq!(told, (Some("attempts"), Some(last)));
+        old.change(Change::RetryDead { sale: name(), which: Which::All });
+    }
+    assert_eq!(new.carry(1), [place]);
+    let timeline = old.runtime.block_on(old.ledger.timeline(SALE, place)).unwrap().unwrap();
+    let attempts: Vec<_> =
+        timeline.attempts.iter().map(|note| (note.outcome, note.reason.as_deref())).collect();
+    let deaths = [("dead", Some("1205")), ("dead", None), ("dead", Some("1644"))];
+    assert_eq!(attempts, [&deaths[..], &[("placed", None)]].concat());
 }
 
 #[test]
