@@ -300,6 +300,8 @@ pub(super) enum Ticket {
 pub(super) enum Dead {
     /// The dead orders of a sale, with what the store said last.
     List(OneSale),
+    /// Every dead order in admission order, one JSON object a line.
+    Export(OneSale),
     /// Send dead orders to the store again.
     Retry(OneDead),
     /// Refuse dead orders: void them at the store, give stock and limit back.

@@ -32,7 +32,7 @@ pub(super) fn run(what: Sale) -> Outcome {
         Sale::Rebuild(one) => switch(&one, "rebuild"),
         Sale::Redrive(one) => redrive(&one),
         Sale::Stock(stock) => self::stock(&stock),
-        Sale::Export(one) => export(&one),
+        Sale::Export(one) => export(&one, "tickets"),
     }
 }
 
@@ -170,8 +170,9 @@ fn stock(stock: &Stock) -> Outcome {
     show(&stock.admin, &answer)
 }
 
-fn export(one: &OneSale) -> Outcome {
-    let path = format!("{SALES}/{}/tickets?format=ndjson", one.sale);
+/// Orders of a sale, a line each: `tickets` or `dead`.
+pub(super) fn export(one: &OneSale, which: &str) -> Outcome {
+    let path = format!("{SALES}/{}/{which}?format=ndjson", one.sale);
     Client::new(&one.admin)?.patient()?.stream(Method::GET, &path, None, output::data)?;
     Ok(Exit::Ok)
 }

@@ -13,6 +13,7 @@ use super::client::Client;
 use super::exit::Exit;
 use super::exit::Outcome;
 use super::output;
+use super::sale::export;
 use super::sale::text;
 
 /// The longest cell of what a store said; `ticket show` and `--json` have all of it.
@@ -65,6 +66,7 @@ fn columns(list: &[Value]) -> Vec<&str> {
 pub(super) fn dead(what: Dead) -> Outcome {
     match what {
         Dead::List(one) => list(&one),
+        Dead::Export(one) => export(&one, "dead"),
         Dead::Retry(dead) => act(&dead, "retry", &json!({})),
         Dead::Refuse { dead, force: false } => act(&dead, "refuse", &json!({})),
         Dead::Refuse { dead, force: true } => act(&dead, "refuse", &json!({"force": true})),

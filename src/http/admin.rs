@@ -187,8 +187,7 @@ impl Admin {
             return Err(wrong_method(method, resource.allow()));
         }
         let known: &[&str] = match (resource, asked == Method::GET) {
-            (Resource::Tickets(_), true) => &["format", "from", "limit"],
-            (Resource::Dead(_), true) => &["from", "limit"],
+            (Resource::Tickets(_) | Resource::Dead(_), true) => &["format", "from", "limit"],
             _ => &[],
         };
         let query = Query::parse(head.uri.query(), known).map_err(Problem::malformed)?;

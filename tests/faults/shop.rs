@@ -13,7 +13,7 @@ use forebay_loadtest::store::{StoreBook, StoreRow, StoreStock};
 use forebay_loadtest::target::Target;
 use forebay_loadtest::wire::full::FullWire;
 use hyper::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rig::{Gateway, Plant, pass, until};
 
@@ -224,10 +224,18 @@ async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_o
         assert_eq!((&dead["reason"], &dead["last_error"]), (&json!("conflict"), &json!("planned")));
     }
     let admin = format!("http://{}", scene.gateway.admin);
-    let output = plant.ask_admin(&["dead", "list", "one", "--admin", &admin]).await;
-    let table = String::from_utf8(output.stdout).unwrap();
+    let printed = async |what| {
+        let output = plant.ask_admin(&["dead", what, "one", "--admin", &admin]).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = printed("list").await;
     assert!(table.lines().next().unwrap().ends_with("LAST ERROR"), "{table}");
     assert_eq!(table.matches("  planned\n").count(), 5, "{table}");
+    let exported = printed("export").await;
+    let lines: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json!(lines), listed["dead"]);
 
     // Where nothing can be voided they stay, until an operator takes it upon himself; then they are named.
     let refuse = "/sales/one/dead/all/refuse";

@@ -4,10 +4,11 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 use super::documents::{self, Dead, DeadChanged};
+use super::export;
 use super::query::Query;
 use super::reply::{Problem, Reply, json};
 use super::route::DeadAct;
-use super::ticket::{page_of, unknown_ticket};
+use super::ticket::{page_of, unknown_ticket, wants_lines};
 use super::{Admin, agreed, body};
 use crate::http::operations::{DeadOrder, DeadRefused};
 use crate::ledger::{Change, Changed, OrderDoc, SaleDoc, Which};
@@ -31,6 +32,9 @@ fn not_dead() -> Problem {
 
 impl Admin {
     pub(super) async fn dead(&self, sale: &str, query: &Query<'_>) -> Result<Reply, Problem> {
+        if wants_lines(query)? {
+            return self.exported(sale, query, export::Which::Dead).await;
+        }
         let (from, limit) = page_of(query)?;
         let doc = self.sale_with_orders(sale).await?;
         let seal = self.seal_of(&doc)?;

@@ -125,7 +125,7 @@ pub(super) struct Tickets<'a> {
     pub(super) next: Option<u64>,
 }
 
-/// A dead order.
+/// A dead order: one of a page, and a line of their export.
 #[derive(Debug, Serialize)]
 pub(super) struct DeadOrder<'a> {
     #[serde(flatten)]

@@ -7,7 +7,7 @@ use hyper::body::Frame;
 
 use super::Admin;
 use super::documents::{Order, TicketTimeline, Tickets};
-use super::export::{Export, PAGE};
+use super::export::{Export, Which};
 use super::query::Query;
 use super::reply::{Problem, Reply, json, streamed};
 use crate::ledger::{Fault, SaleDoc};
@@ -24,7 +24,16 @@ const FROM_MAX: u64 = u32::MAX as u64;
 pub(super) fn page_of(query: &Query<'_>) -> Result<(u64, usize), Problem> {
     let from = query.number("from", 0, 0, FROM_MAX).map_err(Problem::malformed)?;
     let limit = query.number("limit", LIMIT, 1, LIMIT_MAX).map_err(Problem::malformed)?;
-    Ok((from, usize::try_from(limit).unwrap_or(PAGE)))
+    Ok((from, usize::try_from(limit).unwrap_or(usize::MAX)))
+}
+
+/// Whether all orders are wanted, a line each, and not a page of them.
+pub(super) fn wants_lines(query: &Query<'_>) -> Result<bool, Problem> {
+    match query.get("format") {
+        Some("ndjson") => Ok(true),
+        None | Some("json") => Ok(false),
+        Some(_) => Err(Problem::malformed("`format` must be `ndjson` or `json`".to_owned())),
+    }
 }
 
 impl Admin {
@@ -78,21 +87,23 @@ impl Admin {
     }
 
     pub(super) async fn tickets(&self, sale: &str, query: &Query<'_>) -> Result<Reply, Problem> {
-        match query.get("format") {
-            Some("ndjson") => self.exported(sale, query).await,
-            None | Some("json") => {
-                let (from, limit) = page_of(query)?;
-                let doc = self.sale_with_orders(sale).await?;
-                let seal = self.seal_of(&doc)?;
-                let page = self.parts.ledger.export(doc.sale_no, from, limit).await?;
-                let tickets = page.orders.iter().map(|order| Order::new(&seal, order)).collect();
-                Ok(json(StatusCode::OK, &Tickets { tickets, next: page.next }))
-            }
-            Some(_) => Err(Problem::malformed("`format` must be `ndjson` or `json`".to_owned())),
+        if wants_lines(query)? {
+            return self.exported(sale, query, Which::All).await;
         }
+        let (from, limit) = page_of(query)?;
+        let doc = self.sale_with_orders(sale).await?;
+        let seal = self.seal_of(&doc)?;
+        let page = self.parts.ledger.export(doc.sale_no, from, limit).await?;
+        let tickets = page.orders.iter().map(|order| Order::new(&seal, order)).collect();
+        Ok(json(StatusCode::OK, &Tickets { tickets, next: page.next }))
     }
 
-    async fn exported(&self, sale: &str, query: &Query<'_>) -> Result<Reply, Problem> {
+    pub(super) async fn exported(
+        &self,
+        sale: &str,
+        query: &Query<'_>,
+        which: Which,
+    ) -> Result<Reply, Problem> {
         if query.get("limit").is_some() {
             let detail = "an export has no `limit`: it ends with the last order".to_owned();
             return Err(Problem::malformed(detail));
@@ -101,8 +112,7 @@ impl Admin {
         let doc = self.sale_with_orders(sale).await?;
         let seal = self.seal_of(&doc)?;
         let ledger = self.parts.ledger.clone();
-        let first = ledger.export(doc.sale_no, from, PAGE).await?;
-        let lines = Export { ledger, sale_no: doc.sale_no, seal }.lines(first);
+        let lines = Export { ledger, sale_no: doc.sale_no, seal, which }.lines(from).await?;
         let lines = lines.inspect_err(|fault| tracing::warn!(%fault, "an export was broken off"));
         Ok(streamed(
             "application/x-ndjson",

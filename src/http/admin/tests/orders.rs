@@ -122,6 +122,43 @@ async fn an_export_has_every_order_once_in_sequence() {
 }
 
 #[tokio::test]
+async fn an_export_of_dead_orders_says_why_each_died_and_has_no_others() {
+    let rig = Rig::new();
+    rig.sale(400).await;
+    let export = format!("{SALE}/dead?format=ndjson");
+    assert_eq!(rig.get(&export).await.body.len(), 0);
+    let tickets = rig.ordered(310).await;
+    rig.gate.change(Change::Drain(unlimited())).await.unwrap();
+    rig.meet(vec![Fate::Dead { reason: "poison".to_owned(), seen: None }]).await;
+    rig.die(299).await;
+    let told = rig.get(&export).await;
+    assert_eq!(told.header("content-type"), "application/x-ndjson");
+    let text = std::str::from_utf8(&told.body).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let exported: Vec<&Value> = lines.iter().map(|line| &line["ticket"]).collect();
+    assert_eq!(exported, tickets[..300].iter().map(|ticket| ticket.as_str()).collect::<Vec<_>>());
+    let expected = format!(
+        r#"{{"ticket":"{}","buyer":"buyer-0","lines":[{{"sku":"phone","quantity":1}}],"state":"dead","reason":"poison","epoch":1,"sequence":1,"accepted_at":"2023-11-14T22:13:20.000000Z","attempted_at":"2023-11-14T22:13:21.000000Z","settled_at":"2023-11-14T22:13:21.005000Z","attempts":0,"order_no":null,"last_error":null}}"#,
+        tickets[0]
+    );
+    assert_eq!(text.lines().next(), Some(&*expected));
+    assert_eq!(
+        (&lines[299]["reason"], &lines[299]["last_error"]),
+        (&json!("attempts"), &json!("deadlock"))
+    );
+    // Those of the second page are retried while the client has only the first.
+    let peer = "127.0.0.1:50000".parse().unwrap();
+    let mut body = rig.admin.handle(request("GET", &export, ""), peer).await.into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    rig.change("POST", &format!("{SALE}/dead/all/retry"), "").await;
+    assert!(body.frame().await.is_none(), "they are dead no more");
+    let limited = rig.get(&format!("{export}&limit=3")).await;
+    assert_eq!(limited.problem(), (400, "malformed".to_owned()));
+    let strange = rig.get(&format!("{SALE}/dead?format=csv")).await;
+    assert_eq!(strange.problem(), (400, "malformed".to_owned()));
+}
+
+#[tokio::test]
 async fn an_export_reads_a_page_only_when_the_client_took_the_one_before() {
     let rig = Rig::new();
     rig.sale(2_000).await;
