@@ -37,6 +37,7 @@ pub mod recover;
 pub mod redis;
 pub mod report;
 pub mod resp;
+pub mod sabotage;
 pub mod scrape;
 pub mod shop;
 pub mod store;

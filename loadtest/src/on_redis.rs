@@ -12,16 +12,21 @@ pub(crate) struct OnRedis {
     pub(crate) redis: Redis,
 }
 
+/// The settings of a gateway whose ledger lies there.
+pub(crate) fn settings(redis: &Redis) -> Vec<(&'static str, String)> {
+    vec![
+        ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
+        ("FOREBAY_LEDGER__REDIS__URL", redis.url()),
+    ]
+}
+
 impl OnRedis {
     /// Starts a Redis, and a gateway with this `[drain] rate` whose ledger is in it; `aof`: with a log of what was
     /// written, one fsync a second.
     pub(crate) async fn start(binary: &Path, drain_rate: &str, aof: bool) -> anyhow::Result<Self> {
         let redis = Redis::start(&Options::timed(aof)).await?;
-        let ledger = vec![
-            ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
-            ("FOREBAY_LEDGER__REDIS__URL", redis.url()),
-            ("FOREBAY_LEDGER__REDIS__DURABILITY", "memory".to_owned()),
-        ];
+        let mut ledger = settings(&redis);
+        ledger.push(("FOREBAY_LEDGER__REDIS__DURABILITY", "memory".to_owned()));
         let plant = Plant::start_with(binary, drain_rate, ledger).await?;
         Ok(Self { plant, redis })
     }

@@ -174,7 +174,7 @@ impl Plant {
     }
 
     /// Where the store lies.
-    fn store_at(&self) -> StoreAt {
+    pub(super) fn store_at(&self) -> StoreAt {
         let own = || StoreAt::Directory(self.directory.path().join("store"));
         self.setup.store.clone().unwrap_or_else(own)
     }
@@ -191,11 +191,12 @@ impl Plant {
         Ok(store)
     }
 
-    /// Runs another command of the same binary and says how it ended.
+    /// Runs another command of the same binary, with the same settings, and says how it ended.
     pub(super) async fn command(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
         tokio::process::Command::new(&self.binary)
             .args(arguments)
             .current_dir(self.directory.path())
+            .envs(self.setup.environment.iter().map(|(name, value)| (name, value)))
             .kill_on_drop(true)
             .output()
             .await

@@ -3,11 +3,15 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::Context;
 use mysql_async::prelude::Queryable;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row};
+
+/// How long a transaction of the gateway's is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One line of one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +89,27 @@ impl StoreAt {
             }
         }
     }
+
+    /// Runs a statement, as somebody does who is no gateway; answers how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn change(&self, statement: &str) -> anyhow::Result<u64> {
+        match self {
+            Self::Directory(directory) => {
+                let store = Connection::open(directory.join("store.sqlite"))?;
+                store.busy_timeout(PATIENCE)?;
+                Ok(store.execute(statement, [])? as u64)
+            }
+            Self::MySql(url) => {
+                let mut connection = mysql_async::Conn::from_url(url).await?;
+                connection.query_drop(statement).await?;
+                let changed = connection.affected_rows();
+                connection.disconnect().await?;
+                Ok(changed)
+            }
+        }
+    }
 }
 
 async fn read_mysql(url: &str, sale: &str) -> anyhow::Result<StoreBook> {
@@ -119,7 +144,7 @@ pub fn read_store(directory: &Path, sale: &str) -> anyhow::Result<StoreBook> {
     let read = || -> rusqlite::Result<StoreBook> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let store = Connection::open_with_flags(&path, flags)?;
-        store.busy_timeout(std::time::Duration::from_secs(10))?;
+        store.busy_timeout(PATIENCE)?;
         // CAST: names may be kept as text or as bytes, and are compared bytewise either way.
         let mut orders = store.prepare(
             "SELECT ticket_id, line, sku, buyer, quantity, state FROM forebay_orders

@@ -20,7 +20,7 @@ use crate::tally::Tally;
 use crate::target::Target;
 use crate::wire::lean::LeanWire;
 use crate::yardstick::Yardstick;
-use crate::{output, report};
+use crate::{on_redis, output, report};
 
 const SKU: &str = "phone";
 const CONNECTIONS: usize = 64;
@@ -131,10 +131,7 @@ async fn one(binary: &Path, on_redis: bool, orders: u64) -> anyhow::Result<Seen>
     let mut redis = None;
     if on_redis {
         let server = Redis::start(&Options::timed(false)).await?;
-        environment.extend([
-            ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
-            ("FOREBAY_LEDGER__REDIS__URL", server.url()),
-        ]);
+        environment.extend(on_redis::settings(&server));
         redis = Some(server);
     }
     let mut plant = Plant::start_with(binary, "unlimited", environment).await?;

@@ -70,6 +70,8 @@ pub enum Name {
     Memory,
     /// The verifier finds nothing in an honest sale, and every sabotage of the store
     Verify,
+    /// The same of orders that end in a real MariaDB
+    VerifyMysql,
     /// Buyers who wait on streams and by held answers each learn their outcome, and cost little
     Waiting,
     /// Redis as the ledger of many processes: exact, paced over all of them, and nothing lost when any is killed
@@ -171,6 +173,9 @@ pub async fn prove(proof: &Proof) -> anyhow::Result<Ended> {
         Name::Adaptive => Box::pin(adaptive::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Limits => limits::prove(&binary, proof.scale, &mut checks).await?,
         Name::Verify => verify::prove(&binary, proof.scale, &mut checks).await?,
+        Name::VerifyMysql => {
+            Box::pin(verify::on_mysql(&binary, proof.scale, &mut checks)).await?;
+        }
         Name::Waiting => waiting::prove(&binary, proof.scale, &mut checks).await?,
         Name::Redis => Box::pin(redis::prove(&binary, proof.scale, &mut checks)).await?,
         Name::Mysql => Box::pin(mysql::prove(&binary, proof.scale, &mut checks)).await?,

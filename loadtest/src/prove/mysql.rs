@@ -18,7 +18,7 @@ use crate::proxy::{After, Calls, Fault, Proxy};
 use crate::recover::recover;
 use crate::redis::{Aof, Options, Redis};
 use crate::wire::full::FullWire;
-use crate::{output, report};
+use crate::{on_redis, output, report};
 
 const SALE: &str = "mysql";
 const SKU: &str = "phone";
@@ -32,11 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
     embedded(binary, scale, checks).await?;
     let redis = Redis::start(&Options::default().aof(Aof::EverySecond)).await?;
-    let ledger = vec![
-        ("FOREBAY_LEDGER__ENGINE", "redis".to_owned()),
-        ("FOREBAY_LEDGER__REDIS__URL", redis.url()),
-    ];
-    with(binary, "Redis ledger", ledger, scale, checks).await
+    with(binary, "Redis ledger", on_redis::settings(&redis), scale, checks).await
 }
 
 async fn embedded(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {

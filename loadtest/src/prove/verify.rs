@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use rusqlite::Connection;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Checks, Scale};
@@ -13,45 +12,63 @@ use crate::admin::TicketRow;
 use crate::clock;
 use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::{Crowd, OrderForm};
-use crate::plant::{Plant, STOP_WITHIN};
-use crate::report;
+use crate::on_mysql::OnMySql;
+use crate::on_redis;
+use crate::plant::{Plant, STOP_WITHIN, Setup};
+use crate::redis::{Options, Redis};
+use crate::sabotage::{Hand, SABOTAGES};
 use crate::tally::Tally;
 use crate::wire::lean::LeanWire;
+use crate::{output, report};
 
 const SALE: &str = "verify";
 const SKU: &str = "phone";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+const SETTLE_WITHIN: Duration = Duration::from_secs(300);
 /// The exit code of a broken invariant.
 const BROKEN: Option<i32> = Some(5);
 
-/// What is done to the rows of one ticket, and the law that it breaks.
-const SABOTAGES: [(&str, &str, &str); 5] = [
-    ("a row deleted", "S1", "DELETE FROM forebay_orders WHERE ticket_id = ?1"),
-    ("a quantity changed", "S1", "UPDATE forebay_orders SET quantity = 7 WHERE ticket_id = ?1"),
-    ("a buyer changed", "S1", "UPDATE forebay_orders SET buyer = 'somebody' WHERE ticket_id = ?1"),
-    (
-        "a doubled row, as an extra line",
-        "S1",
-        "INSERT INTO forebay_orders SELECT ticket_id, 2, sale, sale_no, order_no, sku, buyer, quantity, state,
-         reason, payload, epoch, sequence, attempt, accepted_at, attempted_at, created_at
-         FROM forebay_orders WHERE ticket_id = ?1",
-    ),
-    (
-        "a row added that nobody ordered",
-        "L4",
-        "INSERT INTO forebay_orders SELECT 'not-' || ticket_id, 1, sale, sale_no, order_no, sku, buyer, quantity,
-         state, reason, payload, epoch, sequence, attempt, accepted_at, attempted_at, created_at
-         FROM forebay_orders WHERE ticket_id = ?1",
-    ),
-];
-
+/// With the simulated store.
 pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
+    proved(Plant::start(binary, "unlimited").await?, scale, checks).await
+}
+
+/// With a real MariaDB. Small scale leaves the embedded ledger to the tests.
+pub(super) async fn on_mysql(
+    binary: &Path,
+    scale: Scale,
+    checks: &mut Checks,
+) -> anyhow::Result<()> {
+    if scale == Scale::Full {
+        output::note("embedded ledger");
+        beside_mariadb(binary, Vec::new(), scale, checks).await?;
+    }
+    output::note("Redis ledger");
+    let redis = Redis::start(&Options::default()).await?;
+    beside_mariadb(binary, on_redis::settings(&redis), scale, checks).await
+}
+
+async fn beside_mariadb(
+    binary: &Path,
+    mut environment: Vec<(&'static str, String)>,
+    scale: Scale,
+    checks: &mut Checks,
+) -> anyhow::Result<()> {
+    // A million rows fit into its memory, as an operator would see to it.
+    let memory = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
+    let store = OnMySql::start(binary, scale.pick(&[][..], &memory[..])).await?;
+    environment.extend(store.environment(store.server.address()));
+    let (drain_rate, at) = ("unlimited".to_owned(), Some(store.store_at()));
+    let setup = Setup { drain_rate, environment, store: at, ..Setup::default() };
+    proved(Plant::start_as(binary, setup).await?, scale, checks).await
+}
+
+async fn proved(mut plant: Plant, scale: Scale, checks: &mut Checks) -> anyhow::Result<()> {
     let (orders, rate) = scale.pick((4_000, 1_000.0), (1_000_000, 10_000.0));
-    let mut plant = Plant::start(binary, "unlimited").await?;
     plant.admin.create_sale(SALE, SKU, orders, Some(1)).await?;
     plant.phase(SALE, "open").await?;
     while_it_runs(&plant, orders, rate, checks).await?;
-    plant.settled(SALE, Duration::from_secs(120)).await?;
+    plant.settled(SALE, SETTLE_WITHIN).await?;
     let began = clock::now();
     let still = plant.admin.verify().await?;
     report::row("settled", format_args!("verified in {:.2?}", began.elapsed()));
@@ -59,9 +76,9 @@ pub(super) async fn prove(binary: &Path, scale: Scale, checks: &mut Checks) -> a
 
     let tickets = plant.admin.tickets(SALE).await?;
     let url = plant.admin.url();
-    sabotage(&plant, &tickets, &["verify", "--admin", &url], checks).await?;
+    sabotage(&plant, &tickets, &["verify", "--json", "--admin", &url], checks).await?;
     plant.process.stop(STOP_WITHIN).await?;
-    let offline = ["verify", "--offline", "--config", "forebay.toml"];
+    let offline = ["verify", "--json", "--offline", "--config", "forebay.toml"];
     sabotage(&plant, &tickets, &offline, checks).await?;
     let clean = plant.command(&offline).await?;
     checks.promise(clean.status.success(), "offline, what was put back is verified");
@@ -83,14 +100,15 @@ async fn while_it_runs(
         async move { drive.run::<LeanWire, Tally>(0..orders, tally).await }
     });
     let (mut looks, mut moved, mut false_findings) = (0, 0, 0);
-    let mut longest = Duration::ZERO;
+    let (mut longest, mut all) = (Duration::ZERO, Duration::ZERO);
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !driving.is_finished() {
         ticks.tick().await;
         let (began, before) = (clock::now(), look(&tally).ended());
         let seen = plant.admin.verify().await?;
-        longest = longest.max(began.elapsed());
+        let took = began.elapsed();
+        (longest, all) = (longest.max(took), all + took);
         looks += 1;
         moved += u64::from(look(&tally).ended() > before);
         false_findings += seen.findings.len();
@@ -100,7 +118,7 @@ async fn while_it_runs(
     }
     driving.await.context("the load broke off")?;
     let what = format_args!(
-        "{looks} looks at a sale of {rate}/s, {moved} while it moved, the longest took {longest:.2?}"
+        "{looks} looks at a sale of {rate}/s, {moved} while it moved, the longest took {longest:.2?}, all of them {all:.2?}"
     );
     report::row("verified", what);
     checks.promise(moved >= 2, format_args!("{moved} looks saw orders come in"));
@@ -119,57 +137,17 @@ async fn sabotage(
 ) -> anyhow::Result<()> {
     let ticket = &tickets.get(tickets.len() / 2).context("no ticket to sabotage")?.ticket;
     let how = if command.contains(&"--offline") { "offline" } else { "running" };
-    for (what, law, sql) in SABOTAGES {
-        let kept = keep(&plant.store()?, ticket)?;
-        let changed = plant.store()?.execute(sql, [ticket])?;
-        ensure!(changed == 1, "{what}: {changed} rows");
+    let hand = Hand::on(&plant.store_at(), SALE, ticket);
+    for sabotage in &SABOTAGES {
+        hand.does(sabotage).await?;
         let said = plant.command(command).await?;
-        let told = String::from_utf8_lossy(&said.stdout).into_owned();
-        let named =
-            told.lines().any(|line| line.starts_with(law) && line.contains(ticket.as_str()));
-        put_back(&plant.store()?, ticket, &kept)?;
-        let exit = said.status.code();
+        hand.puts_back(sabotage).await?;
+        let told = serde_json::from_slice(&said.stdout)
+            .with_context(|| String::from_utf8_lossy(&said.stderr).into_owned())?;
+        let (named, exit) = (hand.is_named(sabotage, &told), said.status.code());
+        let (what, law) = (sabotage.what, sabotage.law);
         checks
             .promise(named && exit == BROKEN, format_args!("{how}, {what}: {law}, exit {exit:?}"));
-    }
-    stock(plant, command, how, checks).await
-}
-
-/// The store's own counter goes up by one.
-async fn stock(
-    plant: &Plant,
-    command: &[&str],
-    how: &str,
-    checks: &mut Checks,
-) -> anyhow::Result<()> {
-    let sql = "UPDATE forebay_stock SET available = available + ?1 WHERE sale = ?2";
-    plant.store()?.execute(sql, (1, SALE))?;
-    let said = plant.command(command).await?;
-    plant.store()?.execute(sql, (-1, SALE))?;
-    let told = String::from_utf8_lossy(&said.stdout).into_owned();
-    let named = told.lines().any(|line| line.starts_with("L1") && line.contains(SKU));
-    let exit = said.status.code();
-    let what = "a stock counter changed";
-    checks.promise(named && exit == BROKEN, format_args!("{how}, {what}: L1, exit {exit:?}"));
-    Ok(())
-}
-
-/// The rows of a ticket, column by column.
-type Rows = Vec<Vec<rusqlite::types::Value>>;
-
-fn keep(store: &Connection, ticket: &str) -> anyhow::Result<Rows> {
-    let mut read = store.prepare("SELECT * FROM forebay_orders WHERE ticket_id = ?1")?;
-    let columns = read.column_count();
-    let rows = read.query_map([ticket], |row| (0..columns).map(|at| row.get(at)).collect())?;
-    Ok(rows.collect::<Result<Rows, _>>()?)
-}
-
-fn put_back(store: &Connection, ticket: &str, rows: &Rows) -> anyhow::Result<()> {
-    store.execute("DELETE FROM forebay_orders WHERE ticket_id IN (?1, 'not-' || ?1)", [ticket])?;
-    for row in rows {
-        let marks = vec!["?"; row.len()].join(",");
-        let sql = format!("INSERT INTO forebay_orders VALUES ({marks})");
-        store.execute(&sql, rusqlite::params_from_iter(row))?;
     }
     Ok(())
 }
