@@ -33,6 +33,9 @@ use crate::setting::BadSetting;
 /// The longest question: whoever is in doubt about an order holds it meanwhile, and may ask twice.
 const QUESTION_MAX: Duration = Duration::from_millis(1_500);
 
+/// What an answer to a question says, given where it was asked.
+type ReadAnswer = fn(Reply, &str) -> Found;
+
 /// The store. Connects when it is asked for something.
 #[derive(Debug)]
 pub struct Http {
@@ -117,7 +120,13 @@ impl Http {
         answer::placement(reply, again, self.lookup.is_some(), &place, self.clock.wall())
     }
 
-    async fn find_one(&self, ticket: &TicketText, began: Instant) -> Found {
+    /// Asks for each ticket, and reads the answers so.
+    async fn ask(&self, tickets: &[TicketText], read: ReadAnswer) -> Vec<Found> {
+        let began = tokio::time::Instant::now();
+        join_all(tickets.iter().map(|ticket| self.ask_one(ticket, began, read))).await
+    }
+
+    async fn ask_one(&self, ticket: &TicketText, began: Instant, read: ReadAnswer) -> Found {
         let unknown = |reason: &str| Found::Unknown { reason: reason.to_owned() };
         let Some(at) = &self.lookup else {
             return unknown("this store cannot be asked: there is no [store.http] lookup_url");
@@ -133,7 +142,7 @@ impl Http {
         let request = self.request(Method::GET, at, uri, id, bytes::Bytes::new());
         let reply = self.client.call(request, began + limit).await;
         drop(permit);
-        answer::looked_up(reply, &at.to_string())
+        read(reply, &at.to_string())
     }
 
     async fn void_one(&self, order: &PlaceOrder, began: Instant) -> Found {
@@ -163,7 +172,7 @@ impl StoreRows for Http {
     }
 
     fn look_up(&self, tickets: Vec<TicketText>) -> BoxFuture<'_, Vec<Found>> {
-        self.find(tickets)
+        Box::pin(async move { self.ask(&tickets, answer::shown).await })
     }
 
     /// The shop lists nothing.
@@ -187,10 +196,7 @@ impl Store for Http {
     }
 
     fn find(&self, tickets: Vec<TicketText>) -> BoxFuture<'_, Vec<Found>> {
-        Box::pin(async move {
-            let began = tokio::time::Instant::now();
-            join_all(tickets.iter().map(|ticket| self.find_one(ticket, began))).await
-        })
+        Box::pin(async move { self.ask(&tickets, answer::looked_up).await })
     }
 
     fn void(&self, orders: Vec<PlaceOrder>) -> BoxFuture<'_, Vec<Found>> {

@@ -166,6 +166,17 @@ pub(super) fn looked_up(reply: Reply, place: &str) -> Found {
     }
 }
 
+/// What the shop says of an order whose end is known. Unlike [`looked_up`] it believes a 410: what was refused or
+/// voided. Of an order in doubt that would not do: its units come back, and a shop may say 410 of what it put away.
+pub(super) fn shown(reply: Reply, place: &str) -> Found {
+    match reply {
+        Reply::Answered(answer) if answer.status == StatusCode::GONE => {
+            Found::Refused { reason: answer.refusal() }
+        }
+        reply => looked_up(reply, place),
+    }
+}
+
 /// What became of a void.
 pub(super) fn voided(reply: Reply, place: &str) -> Found {
     let answer = match answered(reply, place) {
@@ -310,5 +321,9 @@ mod tests {
         for found in unknown {
             assert!(matches!(found, Found::Unknown { .. }), "{found:?}");
         }
+        let shown = |status, body| shown(Reply::Answered(answer(status, body)), "shop");
+        assert_eq!(shown(410, "{}"), Found::Refused { reason: "410 Gone".to_owned() });
+        assert_eq!((shown(200, number), shown(404, "")), (asked(200, number), Found::NotThere));
+        assert!(matches!(shown(503, ""), Found::Unknown { .. }));
     }
 }
