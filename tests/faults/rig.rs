@@ -11,6 +11,8 @@ use forebay_loadtest::call::{Reply, call};
 use forebay_loadtest::drive::{Arrivals, Drive};
 use forebay_loadtest::form::OrderForm;
 use forebay_loadtest::gateway::Process;
+use forebay_loadtest::proxy::Proxy;
+use forebay_loadtest::redis::{Options, Redis};
 use forebay_loadtest::store::StoreAt;
 use forebay_loadtest::target::Target;
 use hyper::Method;
@@ -54,11 +56,42 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     seen.unwrap_or_else(|_| panic!("it never came: {what}"))
 }
 
+/// Which ledger orders wait in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// In the gateway's own directory.
+    Embedded,
+    /// In a Redis of the test's own.
+    Redis,
+}
+
+/// Runs each test, a function of an [`Engine`], with both ledgers.
+macro_rules! with_both_ledgers {
+    ($($test:ident),+ $(,)?) => {$(
+        mod $test {
+            use crate::rig::Engine;
+
+            #[tokio::test]
+            async fn embedded() {
+                Box::pin(super::$test(Engine::Embedded)).await;
+            }
+
+            #[tokio::test]
+            async fn redis() {
+                Box::pin(super::$test(Engine::Redis)).await;
+            }
+        }
+    )+};
+}
+pub(crate) use with_both_ledgers;
+
 /// Where a gateway lives and how it is started; it may be started again.
 #[derive(Clone, Debug)]
 pub(crate) struct Plant {
     directory: Arc<TempDir>,
     role: &'static str,
+    /// The server of the ledger, and the way to it, when both are the plant's own.
+    redis: Option<Arc<(Redis, Proxy)>>,
     /// The database that is the store; the simulated one when there is none.
     database: Option<String>,
     settings: Vec<String>,
@@ -76,8 +109,8 @@ impl Plant {
     /// Without a setting.
     pub(crate) fn bare() -> Self {
         let directory = Arc::new(TempDir::with_prefix("forebay-faults-").unwrap());
-        let role = "all";
-        Self { directory, role, database: None, settings: Vec::new(), environment: Vec::new() }
+        let (role, redis, database) = ("all", None, None);
+        Self { directory, role, redis, database, settings: Vec::new(), environment: Vec::new() }
     }
 
     pub(crate) fn new() -> Self {
@@ -97,6 +130,29 @@ impl Plant {
     pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
         self
+    }
+
+    /// The ledger lies in the Redis at this address.
+    pub(crate) fn ledger_at(self, url: &str) -> Self {
+        self.set("ledger.engine=redis")
+            .set(&format!("ledger.redis.url={url}"))
+            .set("ledger.redis.recover_hold=200ms")
+    }
+
+    /// The ledger is of this kind; a Redis of the plant's own lives as long as plant and gateway.
+    pub(crate) async fn ledger_of(self, engine: Engine) -> Self {
+        if engine == Engine::Embedded {
+            return self;
+        }
+        let redis = Redis::start(&Options::default()).await.unwrap();
+        let proxy = Proxy::start(redis.address()).unwrap();
+        let plant = self.ledger_at(&format!("redis://{}", proxy.address()));
+        Self { redis: Some(Arc::new((redis, proxy))), ..plant }
+    }
+
+    /// The way to the plant's own Redis, if it has one.
+    pub(crate) fn way_to_ledger(&self) -> Option<&Proxy> {
+        self.redis.as_deref().map(|(_, proxy)| proxy)
     }
 
     /// Orders end in this database.
@@ -156,6 +212,13 @@ impl Plant {
         self.start_behind::<&str>(&[]).await
     }
 
+    /// Starts it, and waits until it takes orders: a ledger that is elsewhere is read first.
+    pub(crate) async fn open(&self) -> Gateway {
+        let gateway = self.start().await;
+        until("it takes orders", async || (gateway.ready().await.0 == 200).then_some(())).await;
+        gateway
+    }
+
     /// Starts it behind a command such as `strace`, and waits until it announces where it listens.
     pub(crate) async fn start_behind<W: AsRef<str>>(&self, behind: &[W]) -> Gateway {
         let command = self.command(behind);
@@ -171,7 +234,8 @@ impl Plant {
             Some(url) => StoreAt::MySql(url.clone()),
             None => StoreAt::Directory(self.store()),
         };
-        Gateway { process, public, admin, store: self.store(), store_at, _directory: directory }
+        let (store, redis) = (self.store(), self.redis.clone());
+        Gateway { process, public, admin, store, store_at, _directory: directory, _redis: redis }
     }
 
     /// Starts a process that only carries orders to the store, and waits until it has announced that.
@@ -234,6 +298,7 @@ pub(crate) struct Gateway {
     pub(crate) store: PathBuf,
     pub(crate) store_at: StoreAt,
     _directory: Arc<TempDir>,
+    _redis: Option<Arc<(Redis, Proxy)>>,
 }
 
 impl Gateway {

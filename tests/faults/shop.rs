@@ -1,6 +1,7 @@
 //! Orders end at an endpoint of the shop, which fails in every way (rows E1 to E10 of the reference): after each, all
 //! orders are settled, the proof holds, and the shop has every order once.
 
+use std::process::Output;
 use std::time::Duration;
 
 use forebay_loadtest::admin::Census;
@@ -13,26 +14,43 @@ use forebay_loadtest::store::{StoreBook, StoreRow, StoreStock};
 use forebay_loadtest::target::Target;
 use forebay_loadtest::wire::full::FullWire;
 use hyper::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::rig::{Gateway, Plant, pass, until};
+use super::rig::{Engine, Gateway, Plant, pass, until, with_both_ledgers};
 
 const STOCK: u64 = 1_000;
+
+with_both_ledgers!(
+    a_shop_that_is_away_or_says_later_loses_no_order,
+    orders_taken_before_the_connection_broke_are_there_once,
+    a_pause_that_the_shop_asks_for_holds_for_all_orders,
+    answers_that_mean_nothing_confirm_no_order_and_lose_none,
+    what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_operator,
+    a_slow_shop_is_not_flooded,
+    what_the_shop_lost_changed_or_has_too_much_is_named,
+);
 
 fn options() -> Options {
     Options::selling(&[("phone", STOCK)])
 }
 
 /// A gateway whose orders end at a shop, which can be asked.
-fn plant(shop: &Shop) -> Plant {
-    let lookup = shop.url("/internal/orders/{ticket}");
-    blind(shop).set(&format!("store.http.lookup_url={lookup}"))
+async fn plant(engine: Engine, shop: &Shop) -> Plant {
+    blind(engine, shop).await.set(&asks(shop))
+}
+
+/// The setting by which a shop is asked.
+fn asks(shop: &Shop) -> String {
+    format!("store.http.lookup_url={}", shop.url("/internal/orders/{ticket}"))
 }
 
 /// The same, but for asking.
-fn blind(shop: &Shop) -> Plant {
+async fn blind(engine: Engine, shop: &Shop) -> Plant {
     let url = shop.url("/internal/orders");
     Plant::new()
+        .ledger_of(engine)
+        .await
         .set("store.kind=http")
         .set(&format!("store.http.url={url}"))
         .set("store.http.timeout=500ms")
@@ -71,7 +89,7 @@ struct Scene {
 
 impl Scene {
     async fn start(plant: &Plant) -> Self {
-        let gateway = plant.start().await;
+        let gateway = plant.open().await;
         gateway.sale("one", STOCK).await;
         let (crowd, history) = (Crowd::new("shop", 1), shared(History::default()));
         Self { gateway, crowd, history, ordered: 0 }
@@ -112,12 +130,11 @@ impl Scene {
     }
 }
 
-#[tokio::test]
-async fn a_shop_that_is_away_or_says_later_loses_no_order() {
+async fn a_shop_that_is_away_or_says_later_loses_no_order(engine: Engine) {
     let directory = tempfile::tempdir().unwrap();
     let kept = Options { directory: Some(directory.path().to_owned()), ..options() };
     let shop = Shop::start(&kept).unwrap();
-    let plant = plant(&shop).set("retry.attempts=1");
+    let plant = plant(engine, &shop).await.set("retry.attempts=1");
     let mut scene = Scene::start(&plant).await;
     for status in [500, 502, 503, 504, 408, 425, 429] {
         shop.plan(Faults { status: Some(status), ..Faults::default() });
@@ -147,11 +164,10 @@ async fn a_shop_that_is_away_or_says_later_loses_no_order() {
     assert!(offline.status.success() && said.contains("that the store was asked for"), "{said}");
 }
 
-#[tokio::test]
-async fn orders_taken_before_the_connection_broke_are_there_once() {
+async fn orders_taken_before_the_connection_broke_are_there_once(engine: Engine) {
     for can_ask in [true, false] {
         let shop = Shop::start(&options()).unwrap();
-        let plant = if can_ask { plant(&shop) } else { blind(&shop) };
+        let plant = if can_ask { plant(engine, &shop).await } else { blind(engine, &shop).await };
         let mut scene = Scene::start(&plant).await;
         shop.plan(Faults { drop_percent: 10, ..Faults::default() });
         scene.order(200).await;
@@ -163,11 +179,10 @@ async fn orders_taken_before_the_connection_broke_are_there_once() {
     }
 }
 
-#[tokio::test]
-async fn a_pause_that_the_shop_asks_for_holds_for_all_orders() {
+async fn a_pause_that_the_shop_asks_for_holds_for_all_orders(engine: Engine) {
     let shop = Shop::start(&options()).unwrap();
-    let mut scene = Scene::start(&plant(&shop)).await;
-    let retry_after = Some("5".to_owned());
+    let mut scene = Scene::start(&plant(engine, &shop).await).await;
+    let retry_after = Some("3".to_owned());
     shop.plan(Faults { status: Some(429), retry_after, ..Faults::default() });
     scene.order_at(&shop, 50).await;
     // What was under way when the first answer came may still come.
@@ -181,10 +196,9 @@ async fn a_pause_that_the_shop_asks_for_holds_for_all_orders() {
     scene.gateway.stop().await.well();
 }
 
-#[tokio::test]
-async fn answers_that_mean_nothing_confirm_no_order_and_lose_none() {
+async fn answers_that_mean_nothing_confirm_no_order_and_lose_none(engine: Engine) {
     let shop = Shop::start(&options()).unwrap();
-    let mut scene = Scene::start(&plant(&shop)).await;
+    let mut scene = Scene::start(&plant(engine, &shop).await).await;
     let bodies = [Body::Empty, Body::Garbage, Body::WrongType, Body::Endless, Body::Drip];
     let odd = |body| Faults { body, ..Faults::default() };
     let location = Some("http://127.0.0.1:9/internal/orders".to_owned());
@@ -200,10 +214,11 @@ async fn answers_that_mean_nothing_confirm_no_order_and_lose_none() {
     scene.gateway.stop().await.well();
 }
 
-#[tokio::test]
-async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_operator() {
+async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_operator(
+    engine: Engine,
+) {
     let shop = Shop::start(&options()).unwrap();
-    let plant = blind(&shop).set("drain.refusal_brake=off");
+    let plant = blind(engine, &shop).await.set("drain.refusal_brake=off");
     let mut scene = Scene::start(&plant).await;
     shop.plan(Faults { status: Some(422), ..Faults::default() });
     scene.order(5).await;
@@ -254,8 +269,7 @@ async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_o
 
     // A shop that could say what it has, and does not, is not overruled.
     shop.plan(Faults { status: Some(503), questions_too: true, ..Faults::default() });
-    let lookup = format!("store.http.lookup_url={}", shop.url("/internal/orders/{ticket}"));
-    let gateway = plant.clone().set(&lookup).start().await;
+    let gateway = plant.clone().set(&asks(&shop)).open().await;
     let (path, force) = (format!("/admin/v1{refuse}"), json!({ "force": true }));
     let target = Target::from(gateway.admin);
     let reply = call(&target, Method::POST, &path, None, Some(&force)).await.unwrap();
@@ -266,7 +280,7 @@ async fn what_the_shop_refuses_comes_back_and_what_it_cannot_tell_waits_for_an_o
 
     shop.plan(Faults::default());
     let void = format!("store.http.void_url={}", shop.url("/internal/orders/{ticket}/void"));
-    let gateway = plant.set(&void).start().await;
+    let gateway = plant.set(&void).open().await;
     gateway.ask(Method::POST, refuse, Some(json!({}))).await;
     let census = gateway.admin().census("one").await.unwrap();
     assert_eq!((census.dead, census.refused), (0, 10), "{census:?}");
@@ -280,7 +294,7 @@ async fn a_shop_that_is_not_who_it_must_be_gets_no_order() {
     let shop = Shop::start(&options()).unwrap();
     let secure = shop.url("/internal/orders").replace("http:", "https:");
     let url = format!("store.http.url={secure}");
-    let mut scene = Scene::start(&plant(&shop).set(&url)).await;
+    let mut scene = Scene::start(&plant(Engine::Embedded, &shop).await.set(&url)).await;
     scene.order(5).await;
     let told = async || {
         let (status, reason) = scene.gateway.check("store").await;
@@ -293,10 +307,9 @@ async fn a_shop_that_is_not_who_it_must_be_gets_no_order() {
     scene.gateway.stop().await.well();
 }
 
-#[tokio::test]
-async fn a_slow_shop_is_not_flooded() {
+async fn a_slow_shop_is_not_flooded(engine: Engine) {
     let shop = Shop::start(&options()).unwrap();
-    let plant = plant(&shop).set("store.http.connections=4").set("drain.workers=16");
+    let plant = plant(engine, &shop).await.set("store.http.connections=4").set("drain.workers=16");
     let mut scene = Scene::start(&plant).await;
     shop.plan(Faults { delay_ms: 10_000, ..Faults::default() });
     scene.order_at(&shop, 60).await;
@@ -305,4 +318,86 @@ async fn a_slow_shop_is_not_flooded() {
     shop.plan(Faults::default());
     scene.all_are_placed(&shop).await;
     scene.gateway.stop().await.well();
+}
+
+/// What is done to the row of a placed order, and undone.
+const CHANGES: [(&str, &str); 4] = [
+    (
+        "UPDATE orders SET ticket = 'x' || ticket WHERE ticket = ?1",
+        "UPDATE orders SET ticket = ?1 WHERE ticket = 'x' || ?1",
+    ),
+    (
+        "UPDATE orders SET number = number + 1000 WHERE ticket = ?1",
+        "UPDATE orders SET number = number - 1000 WHERE ticket = ?1",
+    ),
+    (
+        "UPDATE orders SET state = 'refused' WHERE ticket = ?1",
+        "UPDATE orders SET state = 'placed' WHERE ticket = ?1",
+    ),
+    (
+        "UPDATE orders SET state = 'void' WHERE ticket = ?1",
+        "UPDATE orders SET state = 'placed' WHERE ticket = ?1",
+    ),
+];
+
+/// The shop turns out to have an order that was refused by force.
+const TOO_MUCH: (&str, &str) = (
+    "INSERT INTO orders SELECT number + 1000, ?1, state, reason, sale, buyer, units, body FROM orders LIMIT 1",
+    "DELETE FROM orders WHERE ticket = ?1",
+);
+
+/// Does all of it, and has each named by its ticket; what is done is undone.
+async fn each_is_named(
+    rows: &Connection,
+    placed: &str,
+    forced: &str,
+    verify: impl AsyncFn() -> Output,
+) {
+    let changes = CHANGES.into_iter().map(|change| (placed, change));
+    for (ticket, (does, undoes)) in changes.chain([(forced, TOO_MUCH)]) {
+        assert_eq!(rows.execute(does, [ticket]).unwrap(), 1, "{does}");
+        let output = verify().await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        assert_eq!((findings.len(), output.status.code()), (1, Some(5)), "{does}: {report}");
+        assert_eq!((&findings[0]["law"], &findings[0]["ticket"]), (&json!("S1"), &json!(ticket)));
+        assert_eq!(rows.execute(undoes, [ticket]).unwrap(), 1, "{undoes}");
+    }
+    let output = verify().await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["forced"]), (Some(0), &json!([forced])), "{report}");
+}
+
+async fn what_the_shop_lost_changed_or_has_too_much_is_named(engine: Engine) {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Options { directory: Some(directory.path().to_owned()), ..options() };
+    let shop = Shop::start(&kept).unwrap();
+    let plant = blind(engine, &shop).await;
+    let mut scene = Scene::start(&plant).await;
+    scene.order(5).await;
+    scene.all_are_placed(&shop).await;
+    let placed = shop.rows().unwrap()[2].ticket.clone();
+    // Without a question to ask, a second 409 leaves only an operator, and force.
+    shop.plan(Faults { status: Some(409), ..Faults::default() });
+    scene.order(1).await;
+    let refuse = "/sales/one/dead/all/refuse";
+    let dead = async || {
+        let forced = Some(json!({ "force": true }));
+        let asked = scene.gateway.ask(Method::POST, refuse, forced).await;
+        (asked["refused"] == 1).then_some(())
+    };
+    until("the order is dead, and refused", dead).await;
+    let forced = scene.gateway.admin().verify().await.unwrap().forced.remove(0);
+    shop.plan(Faults::default());
+    scene.gateway.stop().await.well();
+
+    let plant = plant.set(&asks(&shop));
+    let gateway = plant.open().await;
+    let rows = Connection::open(directory.path().join("shop.sqlite")).unwrap();
+    let admin = format!("http://{}", gateway.admin);
+    let running = ["verify", "--json", "--admin", &admin];
+    each_is_named(&rows, &placed, &forced, async || plant.ask_admin(&running).await).await;
+    gateway.stop().await.well();
+    let offline = ["verify", "--json", "--offline"];
+    each_is_named(&rows, &placed, &forced, async || plant.run(&offline).await).await;
 }

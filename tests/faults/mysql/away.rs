@@ -5,14 +5,20 @@ use std::time::Duration;
 use forebay_loadtest::proxy::{After, Calls, Fault};
 
 use super::super::crowded::Crowded;
-use super::super::rig::{pass, seconds};
-use super::{SHORT, Stand, all_placed, placed, told};
+use super::super::rig::{Engine, pass, seconds};
+use super::{SHORT, Stand, all_placed, placed, told, with_both_ledgers};
 
 const ORDERS: u64 = 1_500;
 
-#[tokio::test]
-async fn a_server_that_is_stopped_and_started_costs_nothing_but_time() {
-    let mut stand = Stand::new().await;
+with_both_ledgers!(
+    a_server_that_is_stopped_and_started_costs_nothing_but_time,
+    a_server_that_is_killed_again_and_again_places_every_order_once,
+    a_server_that_stands_still_is_given_up_in_time_and_what_it_does_late_counts_once,
+    replies_to_commits_that_are_lost_place_no_order_twice,
+);
+
+async fn a_server_that_is_stopped_and_started_costs_nothing_but_time(engine: Engine) {
+    let mut stand = Stand::on(engine).await;
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     let sending = crowd.ordering(&gateway, 0..ORDERS);
@@ -21,16 +27,15 @@ async fn a_server_that_is_stopped_and_started_costs_nothing_but_time() {
     told(&gateway, "the store is away").await;
     sending.await.unwrap();
     assert_eq!(crowd.answered(202), ORDERS, "orders are taken all the same");
-    pass(seconds(2, 60)).await;
+    pass(seconds(1, 60)).await;
     let census = gateway.admin().census("one").await.unwrap();
     assert_eq!((census.dead, census.refused), (0, 0), "{census:?}");
     stand.server.start_again().await.unwrap();
     all_placed(gateway, &crowd, ORDERS).await;
 }
 
-#[tokio::test]
-async fn a_server_that_is_killed_again_and_again_places_every_order_once() {
-    let mut stand = Stand::new().await;
+async fn a_server_that_is_killed_again_and_again_places_every_order_once(engine: Engine) {
+    let mut stand = Stand::on(engine).await;
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     let sending = crowd.ordering(&gateway, 0..ORDERS);
@@ -43,9 +48,10 @@ async fn a_server_that_is_killed_again_and_again_places_every_order_once() {
     all_placed(gateway, &crowd, ORDERS).await;
 }
 
-#[tokio::test]
-async fn a_server_that_stands_still_is_given_up_in_time_and_what_it_does_late_counts_once() {
-    let stand = Stand::new().await;
+async fn a_server_that_stands_still_is_given_up_in_time_and_what_it_does_late_counts_once(
+    engine: Engine,
+) {
+    let stand = Stand::on(engine).await.set("drain.attempt_timeout=900ms").set("drain.lease=2s");
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     let sending = crowd.ordering(&gateway, 0..ORDERS);
@@ -54,14 +60,14 @@ async fn a_server_that_stands_still_is_given_up_in_time_and_what_it_does_late_co
     told(&gateway, "the store is away").await;
     sending.await.unwrap();
     assert_eq!(crowd.answered(202), ORDERS, "orders are taken all the same");
-    pass(seconds(4, 30)).await;
+    // The lease is two seconds long.
+    pass(seconds(2, 30)).await;
     stand.server.resume().unwrap();
     all_placed(gateway, &crowd, ORDERS).await;
 }
 
-#[tokio::test]
-async fn replies_to_commits_that_are_lost_place_no_order_twice() {
-    let stand = Stand::new().await;
+async fn replies_to_commits_that_are_lost_place_no_order_twice(engine: Engine) {
+    let stand = Stand::on(engine).await;
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     let commits = std::sync::atomic::AtomicU64::new(0);

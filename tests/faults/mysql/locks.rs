@@ -3,7 +3,7 @@
 use mysql_async::prelude::Queryable;
 
 use super::super::crowded::Crowded;
-use super::super::rig::{pass, until};
+use super::super::rig::{Engine, pass, until};
 use super::{DATABASE, SHORT, Stand, all_placed, placed, told};
 
 const ORDERS: u64 = 800;
@@ -77,7 +77,9 @@ async fn connections_that_an_administrator_kills_in_the_middle_lose_nothing() {
 #[tokio::test]
 async fn a_server_without_a_connection_left_is_waited_for_and_never_asked_for_more_than_is_allowed()
 {
-    let stand = Stand::of(&["--max-connections=10"]).await.set("store.mysql.connections=3");
+    let stand = Stand::of(Engine::Embedded, &["--max-connections=10"])
+        .await
+        .set("store.mysql.connections=3");
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..200).await;
@@ -104,7 +106,8 @@ async fn a_server_without_a_connection_left_is_waited_for_and_never_asked_for_mo
 async fn a_server_that_is_full_is_waited_for() {
     // All tables in one file that grows no further.
     let file = |most: &str| format!("--innodb-data-file-path=ibdata1:12M:autoextend:max:{most}");
-    let mut stand = Stand::of(&["--skip-innodb-file-per-table", &file("20M")]).await;
+    let mut stand =
+        Stand::of(Engine::Embedded, &["--skip-innodb-file-per-table", &file("20M")]).await;
     stand.tell("CREATE TABLE ballast (id INT AUTO_INCREMENT PRIMARY KEY, fill BLOB)").await;
     let gateway = stand.open(10_000).await;
     let crowd = Crowded::of("one");

@@ -14,7 +14,7 @@ use forebay_loadtest::proxy::Proxy;
 use mysql_async::prelude::FromRow;
 
 use super::crowded::Crowded;
-use super::rig::{Gateway, Plant, until};
+use super::rig::{Engine, Gateway, Plant, until, with_both_ledgers};
 
 /// A server, a proxy before it, and where processes live whose store it is.
 struct Stand {
@@ -26,7 +26,7 @@ struct Stand {
 const DATABASE: &str = "shop";
 
 impl Stand {
-    async fn of(arguments: &[&str]) -> Self {
+    async fn of(engine: Engine, arguments: &[&str]) -> Self {
         let server = MariaDb::start(arguments).await.unwrap();
         server.tell(None, "CREATE DATABASE shop").await.unwrap();
         // It may do less than an administrator: what binds other users binds it.
@@ -39,6 +39,8 @@ impl Stand {
         let proxy = Proxy::start_mysql(server.address()).unwrap();
         let url = format!("mysql://forebay:secret@{}/{DATABASE}", proxy.address());
         let plant = Plant::new()
+            .ledger_of(engine)
+            .await
             .database(&url, &server.url(DATABASE))
             .set("drain.attempt_timeout=1500ms")
             .set("drain.lease=3s")
@@ -50,8 +52,14 @@ impl Stand {
         Self { server, proxy, plant }
     }
 
+    /// With this ledger.
+    async fn on(engine: Engine) -> Self {
+        Self::of(engine, &[]).await
+    }
+
+    /// With the embedded ledger.
     async fn new() -> Self {
-        Self::of(&[]).await
+        Self::on(Engine::Embedded).await
     }
 
     fn set(self, setting: &str) -> Self {
@@ -60,7 +68,7 @@ impl Stand {
 
     /// A gateway that drains too, with an open sale `one`.
     async fn open(&self, stock: u64) -> Gateway {
-        let gateway = self.plant.start().await;
+        let gateway = self.plant.open().await;
         gateway.sale("one", stock).await;
         gateway
     }

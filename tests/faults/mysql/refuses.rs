@@ -4,8 +4,42 @@ use hyper::Method;
 use serde_json::json;
 
 use super::super::crowded::Crowded;
-use super::super::rig::until;
-use super::{Stand, all_placed, placed, told};
+use super::super::rig::{Engine, until};
+use super::super::wire::order;
+use super::{Stand, all_placed, placed, told, with_both_ledgers};
+
+with_both_ledgers!(orders_that_the_tables_do_not_take_stop_no_other);
+
+async fn orders_that_the_tables_do_not_take_stop_no_other(engine: Engine) {
+    const GOOD: u64 = 50;
+    let stand = Stand::on(engine).await.set("drain.refusal_brake=off");
+    // What a table can never take, and what only somebody's trigger does not take.
+    stand.tell("ALTER TABLE forebay_orders ADD CHECK (buyer <> 'bad' OR state <> 'placed')").await;
+    stand.tell("CREATE TRIGGER odd BEFORE INSERT ON forebay_orders FOR EACH ROW IF NEW.buyer = 'odd' THEN SIGNAL SQLSTATE '45000'; END IF").await;
+    let gateway = stand.open(1_000).await;
+    let crowd = Crowded::of("one");
+    // All of them are in the same batches.
+    gateway.admin().pause_drain(true).await.unwrap();
+    for buyer in ["bad", "odd"] {
+        assert_eq!(order(gateway.public, "one", buyer, "key").await.status, 202);
+    }
+    crowd.order(&gateway, 0..GOOD).await;
+    gateway.admin().pause_drain(false).await.unwrap();
+    let census = until("each has its end", async || {
+        let census = gateway.admin().census("one").await.ok()?;
+        (census.unsettled() == 0).then_some(census)
+    })
+    .await;
+    assert_eq!((census.placed, census.refused, census.dead), (GOOD, 1, 1), "{census:?}");
+    assert_eq!(census.items[0].available, 1_000 - GOOD - 1, "what was refused came back");
+    stand.tell("DROP TRIGGER odd").await;
+    let retry = "/sales/one/dead/all/retry";
+    gateway.ask(hyper::Method::POST, retry, Some(serde_json::json!({}))).await;
+    placed(&gateway, GOOD + 1).await;
+    let report = gateway.admin().verify().await.unwrap();
+    assert!(report.ok, "{report:?}");
+    gateway.stop().await.well();
+}
 
 #[tokio::test]
 async fn a_server_that_was_made_read_only_refuses_no_order() {

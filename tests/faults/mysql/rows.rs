@@ -1,19 +1,31 @@
 //! Somebody changes rows by hand, or brings back an old copy: `verify` names it.
 
 use std::path::Path;
+use std::process::Output;
 
 use forebay_loadtest::gateway::Process;
+use forebay_loadtest::sabotage::{Hand, SABOTAGES};
 use serde_json::{Value, json};
 
 use super::super::crowded::Crowded;
-use super::super::rig::{AT_LAST, Gateway, until};
+use super::super::rig::{AT_LAST, Engine, Gateway, until};
 use super::super::wire::order;
-use super::{Stand, placed};
+use super::{Stand, placed, with_both_ledgers};
 
-/// The laws that `verify` finds broken, with what was found, running or not.
-async fn findings(stand: &Stand, gateway: &Gateway) -> Vec<(String, String)> {
+with_both_ledgers!(
+    every_row_that_was_changed_by_hand_is_named,
+    what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed_again,
+    what_is_broken_ends_a_watch_and_is_counted_by_a_gateway_that_looks_by_itself,
+);
+
+/// What `verify` of a running gateway says.
+async fn verified(stand: &Stand, gateway: &Gateway) -> Output {
     let admin = format!("http://{}", gateway.admin);
-    let output = stand.plant.ask_admin(&["verify", "--json", "--admin", &admin]).await;
+    stand.plant.ask_admin(&["verify", "--json", "--admin", &admin]).await
+}
+
+/// The laws that `verify` finds broken, with what was found; none where it ended well.
+fn findings(output: &Output) -> Vec<(String, String)> {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let findings: Vec<_> = report["findings"]
@@ -26,79 +38,37 @@ async fn findings(stand: &Stand, gateway: &Gateway) -> Vec<(String, String)> {
     findings
 }
 
-#[tokio::test]
-async fn every_row_that_was_changed_by_hand_is_named() {
-    let stand = Stand::new().await;
+/// Does everything that a hand can do, has each named, and ends with what was there.
+async fn each_is_named(hand: &Hand, verify: impl AsyncFn() -> Output) {
+    for sabotage in &SABOTAGES {
+        hand.does(sabotage).await.unwrap();
+        let output = verify().await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(hand.is_named(sabotage, &report), "{}: {report}", sabotage.what);
+        assert_eq!(output.status.code(), Some(5), "{report}");
+        hand.puts_back(sabotage).await.unwrap();
+    }
+    assert_eq!(findings(&verify().await), []);
+}
+
+async fn every_row_that_was_changed_by_hand_is_named(engine: Engine) {
+    let stand = Stand::on(engine).await;
     let gateway = stand.open(1_000).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..100).await;
     placed(&gateway, 100).await;
-    assert_eq!(findings(&stand, &gateway).await, []);
-    let some = "ORDER BY ticket_id LIMIT 1";
-    for (spoil, mend) in [
-        (
-            format!("UPDATE forebay_orders SET quantity = 2 {some}"),
-            format!("UPDATE forebay_orders SET quantity = 1 {some}"),
-        ),
-        (
-            format!("UPDATE forebay_orders SET buyer = CONCAT('x', buyer) {some}"),
-            format!("UPDATE forebay_orders SET buyer = SUBSTR(buyer, 2) {some}"),
-        ),
-        (
-            format!("UPDATE forebay_orders SET sku = 'other' {some}"),
-            format!("UPDATE forebay_orders SET sku = 'phone' {some}"),
-        ),
-        (
-            format!("UPDATE forebay_orders SET order_no = CONCAT('x', order_no) {some}"),
-            format!("UPDATE forebay_orders SET order_no = SUBSTR(order_no, 2) {some}"),
-        ),
-        (
-            format!("UPDATE forebay_orders SET state = 'refused' {some}"),
-            format!("UPDATE forebay_orders SET state = 'placed' {some}"),
-        ),
-        (
-            format!("CREATE TABLE kept AS SELECT * FROM forebay_orders {some}"),
-            "DROP TABLE kept".to_owned(),
-        ),
-        (
-            format!("DELETE FROM forebay_orders {some}"),
-            "INSERT INTO forebay_orders SELECT * FROM kept".to_owned(),
-        ),
-        (
-            format!(
-                "INSERT INTO forebay_orders SELECT ticket_id, line + 1, sale, sale_no, order_no, sku, buyer, quantity, state, reason, payload, epoch, sequence, attempt, accepted_at, attempted_at, created_at FROM forebay_orders {some}"
-            ),
-            "DELETE FROM forebay_orders WHERE line = 2".to_owned(),
-        ),
-        (
-            "UPDATE forebay_stock SET available = available + 1".to_owned(),
-            "UPDATE forebay_stock SET available = available - 1".to_owned(),
-        ),
-        (
-            "UPDATE forebay_stock SET initial = initial - 1".to_owned(),
-            "UPDATE forebay_stock SET initial = initial + 1".to_owned(),
-        ),
-    ] {
-        if spoil.starts_with("CREATE") {
-            stand.tell(&spoil).await;
-            continue;
-        }
-        stand.tell(&spoil).await;
-        assert_ne!(findings(&stand, &gateway).await, [], "{spoil}");
-        stand.tell(&mend).await;
-        assert_eq!(findings(&stand, &gateway).await, [], "{mend}");
-    }
+    assert_eq!(findings(&verified(&stand, &gateway).await), []);
+    let tickets = gateway.admin().tickets("one").await.unwrap();
+    let hand = Hand::on(&gateway.store_at, "one", &tickets[50].ticket);
+    each_is_named(&hand, async || verified(&stand, &gateway).await).await;
     gateway.stop().await.well();
-    let offline = stand.plant.run(&["verify", "--offline"]).await;
-    assert_eq!(offline.status.code(), Some(0), "{offline:?}");
-    stand.tell("UPDATE forebay_stock SET available = available + 1").await;
-    let offline = stand.plant.run(&["verify", "--offline"]).await;
-    assert_eq!(offline.status.code(), Some(5), "{offline:?}");
+    each_is_named(&hand, async || stand.plant.run(&["verify", "--offline", "--json"]).await).await;
 }
 
-#[tokio::test]
-async fn what_is_broken_ends_a_watch_and_is_counted_by_a_gateway_that_looks_by_itself() {
-    let stand = Stand::new().await.set("verify.every=1s");
+async fn what_is_broken_ends_a_watch_and_is_counted_by_a_gateway_that_looks_by_itself(
+    engine: Engine,
+) {
+    let stand = Stand::on(engine).await.set("verify.every=1s");
     let gateway = stand.open(1_000).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..20).await;
@@ -139,7 +109,7 @@ async fn a_row_that_was_there_before_its_order_is_the_answer_and_is_named() {
     stand.tell(&foreign).await;
     gateway.admin().pause_drain(false).await.unwrap();
     placed(&gateway, 2).await;
-    let found = findings(&stand, &gateway).await;
+    let found = findings(&verified(&stand, &gateway).await);
     assert!(
         found.iter().any(|(_, found)| found.contains("bob") || found.contains('7')),
         "{found:?}"
@@ -158,9 +128,10 @@ async fn redriven(stand: &Stand, gateway: &Gateway) -> (Option<i32>, Value) {
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-#[tokio::test]
-async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed_again() {
-    let stand = Stand::new().await.set("drain.rate=100/s");
+async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed_again(
+    engine: Engine,
+) {
+    let stand = Stand::on(engine).await.set("drain.rate=100/s");
     let gateway = stand.open(1_000).await;
     let crowd = Crowded::of("one");
     crowd.order(&gateway, 0..50).await;
@@ -173,7 +144,7 @@ async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed
         stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
     stand.tell(&format!("DELETE FROM forebay_orders {last}")).await;
     stand.tell("UPDATE forebay_stock SET available = available + 5").await;
-    let found = findings(&stand, &gateway).await;
+    let found = findings(&verified(&stand, &gateway).await);
     assert!(found.len() >= 5, "each of the five is named: {found:?}");
 
     gateway.admin().pause_drain(true).await.unwrap();
@@ -189,7 +160,7 @@ async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed
     let (exit, told) = redriven(&stand, &gateway).await;
     assert_eq!((exit, told["placed"].as_array().unwrap().len()), (Some(0), 2), "{told}");
 
-    assert_eq!(findings(&stand, &gateway).await, []);
+    assert_eq!(findings(&verified(&stand, &gateway).await), []);
     let again: Vec<(String, String)> =
         stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
     assert_eq!(again, lost, "buyers were told these numbers");

@@ -41,12 +41,7 @@ pub(super) struct Stand {
 
 /// Where processes live whose ledger is at this address.
 pub(super) fn plant_at(url: &str) -> Plant {
-    Plant::new()
-        .set("ledger.engine=redis")
-        .set(&format!("ledger.redis.url={url}"))
-        .set("ledger.redis.recover_hold=200ms")
-        .set("drain.attempt_timeout=900ms")
-        .set("drain.lease=2s")
+    Plant::new().ledger_at(url).set("drain.attempt_timeout=900ms").set("drain.lease=2s")
 }
 
 impl Stand {
