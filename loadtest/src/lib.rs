@@ -8,6 +8,7 @@ mod alarm;
 pub mod bare;
 pub mod bench;
 pub mod call;
+mod carrier;
 pub mod certificate;
 pub mod cli;
 pub mod clock;

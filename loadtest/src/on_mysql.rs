@@ -20,20 +20,26 @@ pub(crate) struct OnMySql {
 impl OnMySql {
     /// Starts a server with further arguments, and lets the gateway's binary make its tables.
     pub(crate) async fn start(binary: &Path, arguments: &[&str]) -> anyhow::Result<Self> {
-        let server = MariaDb::start(arguments).await?;
-        server.tell(None, &format!("CREATE DATABASE {DATABASE}")).await?;
-        let on_mysql = Self { server };
+        let on_mysql = Self { server: MariaDb::start(arguments).await? };
+        on_mysql.anew(binary).await?;
+        Ok(on_mysql)
+    }
+
+    /// Takes the tables away with all that is in them, and lets the gateway's binary make them again.
+    pub(crate) async fn anew(&self, binary: &Path) -> anyhow::Result<()> {
+        self.server.tell(None, &format!("DROP DATABASE IF EXISTS {DATABASE}")).await?;
+        self.server.tell(None, &format!("CREATE DATABASE {DATABASE}")).await?;
         let directory = TempDir::with_prefix("forebay-migrate-")?;
         let made = Command::new(binary)
             .args(["migrate", "--apply"])
             .current_dir(directory.path())
-            .envs(on_mysql.environment(on_mysql.server.address()))
+            .envs(self.environment(self.server.address()))
             .kill_on_drop(true)
             .output()
             .await
             .with_context(|| format!("{} migrate", binary.display()))?;
         ensure!(made.status.success(), "migrate: {}", String::from_utf8_lossy(&made.stderr));
-        Ok(on_mysql)
+        Ok(())
     }
 
     /// The settings of a gateway that reaches the server by this address.

@@ -7,23 +7,19 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use super::{Checks, Scale};
+use crate::carrier::{Carrier, TIMED, send};
 use crate::clock;
 use crate::cpu::{cpu_time, tree};
-use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::{Crowd, OrderForm};
 use crate::median::median;
 use crate::on_mysql::OnMySql;
 use crate::pace::{attempts, burst_auto, stood_still};
 use crate::plant::Plant;
-use crate::redis::{Options, Redis};
-use crate::tally::Tally;
-use crate::target::Target;
-use crate::wire::lean::LeanWire;
+use crate::redis::Redis;
 use crate::yardstick::Yardstick;
-use crate::{on_redis, output, report};
+use crate::{output, report};
 
 const SKU: &str = "phone";
-const CONNECTIONS: usize = 64;
 /// What bare hyper answers, as long as a 202.
 const BODY_BYTES: usize = 183;
 const DRAINED_WITHIN: Duration = Duration::from_secs(600);
@@ -97,7 +93,7 @@ fn each(amount: f64, orders: u64) -> f64 {
 /// CPU microseconds of bare hyper an answer.
 async fn bare_hyper(orders: u64) -> anyhow::Result<f64> {
     let mut bare = Yardstick::bare(BODY_BYTES).await?;
-    let form = OrderForm::new("bare", SKU, Crowd::new("bare", 1)).with_payload_of_100_bytes();
+    let form = form("bare");
     send(&bare.public, &form, orders / 20).await?;
     let before = cpu_time(&tree(bare.process.pid())?)?;
     send(&bare.public, &form, orders).await?;
@@ -106,54 +102,32 @@ async fn bare_hyper(orders: u64) -> anyhow::Result<f64> {
     Ok(each(used.as_secs_f64() * 1e6, orders))
 }
 
-/// Sends orders as fast as answers come; each must be taken.
-async fn send(target: &Target, form: &OrderForm, orders: u64) -> anyhow::Result<()> {
-    let drive = Drive {
-        target: target.clone(),
-        form: form.clone(),
-        connections: CONNECTIONS,
-        arrivals: Arrivals::WhenFree,
-        patience: Duration::from_secs(30),
-        late_after: Duration::from_millis(10),
-    };
-    let tally = shared(Tally::default());
-    drive.run::<LeanWire, Tally>(0..orders, tally.clone()).await;
-    let tally = look(&tally);
-    ensure!(tally.with_status(202) == orders, "not every order was taken: {:?}", tally.statuses());
-    Ok(())
-}
-
 async fn one(binary: &Path, on_redis: bool, orders: u64) -> anyhow::Result<Seen> {
-    let mut store =
-        OnMySql::start(binary, &["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"])
-            .await?;
-    let mut environment = store.environment(store.server.address());
-    let mut redis = None;
-    if on_redis {
-        let server = Redis::start(&Options::timed(false)).await?;
-        environment.extend(on_redis::settings(&server));
-        redis = Some(server);
-    }
-    let mut plant = Plant::start_with(binary, "unlimited", environment).await?;
-    let ours: Vec<u32> =
-        [Some(plant.process.pid()), redis.as_ref().map(Redis::pid)].into_iter().flatten().collect();
+    let mut store = OnMySql::start(binary, &TIMED).await?;
+    let mut carrier = Carrier::start(binary, &store, on_redis).await?;
+    let plant = &carrier.plant;
+    let ours: Vec<u32> = [Some(plant.process.pid()), carrier.redis.as_ref().map(Redis::pid)]
+        .into_iter()
+        .flatten()
+        .collect();
     let database = [store.server.pid()];
     // Connections stand and tables are warm.
-    sale_of(&plant, "first", orders / 20).await?;
+    let warm = orders / 20;
+    carrier.fill(&form("first"), warm, warm).await?;
+    carrier.carry().await?;
     plant.settled("first", DRAINED_WITHIN).await?;
 
-    plant.admin.pause_drain(true).await?;
     let begun = cpu_time(&ours)?;
-    sale_of(&plant, "life", orders).await?;
+    carrier.fill(&form("life"), orders, orders).await?;
     let (waiting, idle) = (cpu_time(&ours)?, cpu_time(&database)?);
     let from = clock::now();
-    plant.admin.pause_drain(false).await?;
-    drained(&plant, "life", orders).await?;
+    carrier.carry().await?;
+    drained(plant, "life", orders).await?;
     let took = (clock::now() - from).as_secs_f64();
     let (settled, worked) = (cpu_time(&ours)?, cpu_time(&database)?);
 
-    let pace = paced(&plant, orders).await?;
-    plant.process.kill().await?;
+    let pace = paced(&carrier, orders).await?;
+    carrier.kill().await?;
     store.server.kill().await?;
     let micros = |time: Duration| each(time.as_secs_f64() * 1e6, orders);
     let database = micros(worked - idle);
@@ -166,12 +140,9 @@ async fn one(binary: &Path, on_redis: bool, orders: u64) -> anyhow::Result<Seen>
     })
 }
 
-/// Makes a sale and lets a crowd order in it.
-async fn sale_of(plant: &Plant, name: &str, orders: u64) -> anyhow::Result<()> {
-    plant.admin.create_sale(name, SKU, orders, Some(1)).await?;
-    plant.phase(name, "open").await?;
-    let form = OrderForm::new(name, SKU, Crowd::new(name, 1)).with_payload_of_100_bytes();
-    send(&plant.public, &form, orders).await
+/// A sale, and a crowd that orders in it.
+fn form(sale: &str) -> OrderForm {
+    OrderForm::new(sale, SKU, Crowd::new(sale, 1)).with_payload_of_100_bytes()
 }
 
 /// Waits until every order is placed.
@@ -189,11 +160,11 @@ async fn drained(plant: &Plant, sale: &str, orders: u64) -> anyhow::Result<()> {
 }
 
 /// Attempts a second while there is a backlog, at a pace of 10,000.
-async fn paced(plant: &Plant, orders: u64) -> anyhow::Result<f64> {
-    plant.admin.pause_drain(true).await?;
-    sale_of(plant, "pace", orders).await?;
+async fn paced(carrier: &Carrier, orders: u64) -> anyhow::Result<f64> {
+    let plant = &carrier.plant;
+    carrier.fill(&form("pace"), orders, orders).await?;
     plant.admin.set_drain_rate(&format!("{PACE}/s")).await?;
-    plant.admin.pause_drain(false).await?;
+    carrier.carry().await?;
     drained(plant, "pace", orders).await?;
     let rows = plant.admin.tickets("pace").await?;
     let at = attempts(&rows)?;
