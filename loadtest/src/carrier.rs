@@ -9,7 +9,7 @@ use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::OrderForm;
 use crate::on_mysql::OnMySql;
 use crate::on_redis;
-use crate::plant::Plant;
+use crate::plant::{Plant, STOP_WITHIN};
 use crate::redis::{Options, Redis};
 use crate::tally::Tally;
 use crate::target::Target;
@@ -64,9 +64,19 @@ impl Carrier {
         self.plant.admin.pause_drain(false).await
     }
 
+    /// Lets the gateway finish what it is at, and ends both.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.plant.process.stop(STOP_WITHIN).await?;
+        self.kill_redis().await
+    }
+
     /// Ends both, and waits until they are gone.
     pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
         self.plant.process.kill().await?;
+        self.kill_redis().await
+    }
+
+    async fn kill_redis(&mut self) -> anyhow::Result<()> {
         match &mut self.redis {
             Some(redis) => redis.kill().await,
             None => Ok(()),

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bench::Bench;
+use crate::bench::drain::{self, BenchDrain};
 use crate::load::{Ended, Options};
 use crate::measure::Measure;
 use crate::prove::{self, Proof};
@@ -32,6 +33,8 @@ enum Command {
     Prove(Proof),
     /// Time Forebay beside what a shop would put in its place
     Bench(Bench),
+    /// Time how Forebay carries orders into a database beside what a shop would put in its place
+    BenchDrain(BenchDrain),
     /// Serve the floor: an epoll loop by hand that decides in memory
     #[cfg(target_os = "linux")]
     Floor {
@@ -88,6 +91,10 @@ fn execute(command: Command) -> anyhow::Result<Ended> {
         Command::Prove(proof) => one_thread()?.block_on(until_interrupted(prove::prove(&proof))),
         Command::Bench(plan) => {
             one_thread()?.block_on(until_interrupted(Box::pin(bench::bench(&plan))))?;
+            Ok(Ended::Held)
+        }
+        Command::BenchDrain(plan) => {
+            one_thread()?.block_on(until_interrupted(Box::pin(drain::bench_drain(&plan))))?;
             Ok(Ended::Held)
         }
         #[cfg(target_os = "linux")]

@@ -10,7 +10,8 @@ use tokio::process::Command;
 use crate::mariadb::MariaDb;
 use crate::store::StoreAt;
 
-const DATABASE: &str = "shop";
+/// Where the tables are.
+pub(crate) const DATABASE: &str = "shop";
 
 /// The server.
 pub(crate) struct OnMySql {

@@ -7,7 +7,8 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 use tokio::process::Command;
 
-use super::Name;
+use super::drain::workers::{APALIS, BULLMQ};
+use super::{Name, drain};
 use crate::gateway::found;
 use crate::output;
 
@@ -34,7 +35,7 @@ const fn library(name: &'static str) -> Package {
 
 const NODE: Package = Package { name: "nodejs", seen: Seen::Program("node") };
 
-fn packages(name: Name) -> Vec<Package> {
+fn for_taking(name: Name) -> Vec<Package> {
     let redis = program("redis-server");
     match name {
         Name::Bare | Name::Floor | Name::Forebay => Vec::new(),
@@ -51,23 +52,51 @@ fn packages(name: Name) -> Vec<Package> {
     }
 }
 
-/// Puts in place what these peers need.
-pub(super) async fn all(names: &[Name], fastify: &Path) -> anyhow::Result<()> {
-    let mut missing = missing(names).await;
-    if !missing.is_empty() {
-        by_apt(&missing).await?;
-        missing = self::missing(names).await;
-        ensure!(missing.is_empty(), "still missing after the installation: {}", missing.join(" "));
+fn for_carrying(name: drain::Name) -> Vec<Package> {
+    let redis = program("redis-server");
+    match name {
+        drain::Name::PlainInserts | drain::Name::PlainBatches | drain::Name::Forebay => vec![],
+        drain::Name::ForebayRedis | drain::Name::ApalisRedis => vec![redis],
+        drain::Name::Bullmq => vec![NODE, program("npm"), redis],
     }
+}
+
+/// Puts in place what the peers need that take orders.
+pub(super) async fn taking(names: &[Name], fastify: &Path) -> anyhow::Result<()> {
+    debian(names.iter().copied().flat_map(for_taking).collect()).await?;
     if names.iter().any(|name| matches!(name, Name::FastifyIoredis | Name::FastifyBullmq)) {
         by_npm(fastify).await?;
     }
     Ok(())
 }
 
-async fn missing(names: &[Name]) -> Vec<&'static str> {
+/// Puts in place what the peers need that carry them into a database.
+pub(super) async fn carrying(names: &[drain::Name], peers: &Path) -> anyhow::Result<()> {
+    let database = Package { name: "mariadb-server", seen: Seen::Program("mariadbd") };
+    let packages = names.iter().copied().flat_map(for_carrying);
+    debian(packages.chain([database]).collect()).await?;
+    if names.contains(&drain::Name::Bullmq) {
+        by_npm(&peers.join(BULLMQ)).await?;
+    }
+    if names.contains(&drain::Name::ApalisRedis) {
+        by_cargo(&peers.join(APALIS)).await?;
+    }
+    Ok(())
+}
+
+async fn debian(packages: Vec<Package>) -> anyhow::Result<()> {
+    let mut missing = missing(&packages).await;
+    if !missing.is_empty() {
+        by_apt(&missing).await?;
+        missing = self::missing(&packages).await;
+        ensure!(missing.is_empty(), "still missing after the installation: {}", missing.join(" "));
+    }
+    Ok(())
+}
+
+async fn missing(packages: &[Package]) -> Vec<&'static str> {
     let mut missing = Vec::new();
-    for Package { name, seen } in names.iter().copied().flat_map(packages) {
+    for &Package { name, ref seen } in packages {
         let there = match seen {
             Seen::Program(program) => found(program).is_ok(),
             Seen::ByDpkg => installed(name).await,
@@ -113,6 +142,14 @@ async fn by_npm(directory: &Path) -> anyhow::Result<()> {
     run(&[&npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], directory)
         .await
         .context("the Node peers need their packages: leave them out with --only")
+}
+
+/// Exactly what the lock file says, into a directory of its own: it shares nothing with the workspace.
+async fn by_cargo(directory: &Path) -> anyhow::Result<()> {
+    let cargo = found("cargo")?.display().to_string();
+    run(&[&cargo, "build", "--release", "--locked", "--target-dir", "target"], directory)
+        .await
+        .context("the apalis workers must be built: leave them out with --only")
 }
 
 /// Where npm notes what it has installed.

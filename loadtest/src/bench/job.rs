@@ -33,7 +33,7 @@ pub(crate) struct Finding {
     pub(crate) what: String,
 }
 
-fn finding(holds: bool, what: impl Into<String>) -> Finding {
+pub(super) fn finding(holds: bool, what: impl Into<String>) -> Finding {
     Finding { holds, what: what.into() }
 }
 

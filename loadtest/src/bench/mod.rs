@@ -3,11 +3,14 @@
 //! Every peer must do the job right before it is timed. Then all of them take turns, round after round, so that
 //! what disturbs a shared machine falls on all alike, and each figure stands beside bare hyper's of the same round.
 
+pub(crate) mod drain;
 mod install;
 mod job;
 mod lane;
+mod machine;
 mod peer;
 mod proxy;
+mod quiet;
 mod rounds;
 mod shop;
 mod table;
@@ -105,7 +108,7 @@ pub async fn bench(bench: &Bench) -> anyhow::Result<()> {
     let chosen =
         |name: &Name| *name == Name::Bare || bench.only.is_empty() || bench.only.contains(name);
     let names: Vec<Name> = Name::ALL.into_iter().filter(chosen).collect();
-    install::all(&names, &bench.fastify).await?;
+    install::taking(&names, &bench.fastify).await?;
     let forebay = std::path::absolute(&bench.forebay)?;
     let rig = Rig::new(&forebay, Some(&bench.fastify), bench.workers).await?;
     let mut peers = Vec::new();

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::quiet::Others;
 use super::{Lane, Peer};
-use crate::cpu::{cpu_time, machine_busy, tree};
+use crate::cpu::tree;
 use crate::lap::{Lap, Length, Runner};
+use crate::output;
 use crate::prove::Scale;
-use crate::{clock, output};
-
-/// Cores that processes which are not ours may use in a turn that counts as quiet.
-const QUIET: f64 = 0.15;
 
 /// How much is measured.
 #[derive(Debug)]
@@ -37,12 +35,6 @@ pub(super) struct Turn {
     pub(super) lap: Lap,
     /// In cores.
     pub(super) others: f64,
-}
-
-impl Turn {
-    pub(super) fn is_quiet(&self) -> bool {
-        self.others < QUIET
-    }
 }
 
 /// All turns of one lane of one peer, a round each.
@@ -88,9 +80,7 @@ pub(super) async fn run(peers: &[Peer], plan: &Plan) -> anyhow::Result<Vec<Row>>
 }
 
 async fn one(runner: &mut Runner, turn: Duration, ours: &[u32]) -> anyhow::Result<Turn> {
-    let (began, busy, own) = (clock::now(), machine_busy()?, cpu_time(ours)?);
+    let others = Others::since_now(ours.to_vec())?;
     let lap = runner.run(Length::Time(turn)).await?;
-    let (own, busy) = (cpu_time(ours)?.saturating_sub(own), machine_busy()?.saturating_sub(busy));
-    let took = (clock::now() - began).as_secs_f64();
-    Ok(Turn { lap, others: (busy.as_secs_f64() - own.as_secs_f64()) / took })
+    Ok(Turn { lap, others: others.cores()? })
 }

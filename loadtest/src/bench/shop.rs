@@ -127,8 +127,8 @@ impl Shop {
     }
 }
 
-/// Names and versions of what the Node peers depend on.
-fn packages(from: &Path) -> anyhow::Result<String> {
+/// Names and versions of what Node peers depend on.
+pub(super) fn packages(from: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(from.join("package.json"))?;
     let package: serde_json::Value = serde_json::from_str(&text)?;
     let named = package.get("dependencies").and_then(|found| found.as_object());

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::machine::Machine;
 use super::rounds::{Plan, Row, Turn};
-use super::{Name, Peer};
+use super::{Name, Peer, quiet};
 use crate::median::median;
 use crate::output;
 
@@ -37,14 +38,6 @@ pub(super) struct Table {
     versions: Vec<(String, String)>,
 }
 
-/// What it was measured on.
-#[derive(Debug)]
-struct Machine {
-    cores: usize,
-    model: String,
-    kernel: String,
-}
-
 impl Table {
     pub(super) fn new(
         peers: &[Peer],
@@ -72,8 +65,7 @@ impl Table {
 
     /// For people.
     pub(super) fn print(&self) {
-        let Machine { cores, model, kernel } = &self.machine;
-        output::line(format_args!("{cores} cores of {model}, Linux {kernel}, loopback"));
+        output::line(self.machine.line());
         for (peer, versions) in &self.versions {
             output::line(format_args!("{peer}: {versions}"));
         }
@@ -111,11 +103,10 @@ impl Table {
 
     /// For machines.
     pub(super) fn json(&self) -> Value {
-        let Machine { cores, model, kernel } = &self.machine;
         let versions: serde_json::Map<String, Value> =
             self.versions.iter().map(|(peer, of)| (peer.clone(), json!(of))).collect();
         json!({
-            "machine": { "cores": cores, "model": model, "kernel": kernel },
+            "machine": self.machine.json(),
             "versions": versions,
             "rounds": self.rounds,
             "turn_ms": self.turn.as_secs_f64() * 1e3,
@@ -126,14 +117,7 @@ impl Table {
 
 impl Line {
     fn new(peer: String, row: &Row, bare: &Row) -> Self {
-        let pairs: Vec<(Turn, Turn)> =
-            row.turns.iter().copied().zip(bare.turns.iter().copied()).collect();
-        let quiet: Vec<(Turn, Turn)> = pairs
-            .iter()
-            .copied()
-            .filter(|(turn, bare)| turn.is_quiet() && bare.is_quiet())
-            .collect();
-        let counted = if quiet.is_empty() { &pairs } else { &quiet };
+        let (counted, quiet) = quiet::counted(&row.turns, &bare.turns, |turn| turn.others);
         let of = |figure: &dyn Fn(&(Turn, Turn)) -> f64| {
             median(&counted.iter().map(figure).collect::<Vec<f64>>())
         };
@@ -149,7 +133,7 @@ impl Line {
             redis: median_of(|turn| micros(turn.lap.redis, turn)),
             generator: median_of(|turn| micros(turn.lap.generator, turn)),
             times_bare: of(&|(turn, bare)| cost(turn) / cost(bare)),
-            quiet: quiet.len(),
+            quiet,
         }
     }
 
@@ -195,19 +179,6 @@ fn micros(spent: Duration, turn: &Turn) -> f64 {
 /// Microseconds of CPU of all servers an order.
 fn cost(turn: &Turn) -> f64 {
     micros(turn.lap.gateway + turn.lap.redis, turn)
-}
-
-impl Machine {
-    fn here() -> anyhow::Result<Self> {
-        let read = |path: &str| std::fs::read_to_string(path).with_context(|| path.to_owned());
-        let info = read("/proc/cpuinfo")?;
-        let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-        Ok(Self {
-            cores: std::thread::available_parallelism()?.get(),
-            model: model.map_or("an unnamed processor", |(_, model)| model).to_owned(),
-            kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
-        })
-    }
 }
 
 #[cfg(test)]
