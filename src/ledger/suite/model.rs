@@ -13,7 +13,7 @@ pub(super) const STOCK: [u64; 2] = [9, 6];
 /// Units that one buyer may hold.
 pub(super) const LIMIT: u64 = 5;
 /// The most orders that may wait.
-pub(super) const BACKLOG: u64 = 12;
+pub(super) const BACKLOG: u64 = 10;
 
 #[derive(Clone, Debug)]
 pub(super) struct Order {
