@@ -50,6 +50,9 @@ pub struct PlaceOrder {
     pub attempted_at: Timestamp,
     /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// The store had confirmed this order before it lost it: whatever is in its way now must not refuse it for good.
+    /// Only a store that knows [`Store::number_of`] gets such orders.
+    pub confirmed: bool,
 }
 
 /// What became of an attempt at one order. None of these is an error of the store's code.
@@ -249,10 +252,10 @@ pub trait Store: StoreRows {
         true
     }
 
-    /// Whether it can be asked what it has, and an order that is placed again gets the number that it had: then what
-    /// the store has lost can be placed again.
-    fn numbers_by_ticket(&self) -> bool {
-        false
+    /// The number that the order of a ticket always gets here. Only where a store can say that, and can be asked what it
+    /// has, what it lost can be placed again.
+    fn number_of(&self, _ticket: &TicketText) -> Option<String> {
+        None
     }
 
     /// Applies numbered stock changes, each once. Must be done before an order of their claim is placed.

@@ -116,6 +116,7 @@ async fn voided(lent: &Lent, dead: &DeadOrder) -> Result<Found, OperationFault> 
         accepted_at: order.accepted_at,
         attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
         attempt: order.attempts,
+        confirmed: false,
     };
     only(lent.store.void(vec![attempt]).await)
 }
@@ -219,7 +220,15 @@ impl Operations for OfEngines {
     }
 
     fn redrive(&self, lost: Lost) -> Operation<'_, Redriven> {
-        Box::pin(async move { redrive(&self.ledger, &self.store.lend().await?, &lost).await })
+        Box::pin(async move {
+            let lent = self.store.lend().await?;
+            if lent.store.comparable() != Comparable::All {
+                let text = "this store does not list what it has: `forebay verify` asks for each order and names what is \
+                            missing, bring that back in the shop";
+                return Err(OperationFault::NotSupported(text.to_owned()));
+            }
+            redrive(&self.ledger, &lent, &lost).await
+        })
     }
 
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {

@@ -3,32 +3,41 @@
 //!
 //! The orders keep their tickets, and with them the numbers that their buyers were told. They are attempts like any
 //! other and go at the ledger's pace (L7). Their payloads are gone: the ledger keeps one until its order is settled.
+//! Nothing here refuses an order, and none takes a unit that the ledger still has to give: rows that somebody moved away
+//! by hand are told, and not placed a second time.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::store_access::Lent;
 use crate::clock::Timestamp;
 use crate::http::operations::{LeftOut, Lost, OperationFault, Redriven};
-use crate::ledger::{OrderDoc, SharedLedger};
+use crate::ledger::{ItemCensus, OrderDoc, SharedLedger};
 use crate::order::{SaleSeal, TicketText};
-use crate::store::{Found, PlaceOrder, Placement, SharedStore};
+use crate::store::{Found, PlaceOrder, Placement, SharedStore, StockRow};
 
 /// Orders that are read from the ledger, and that the store is asked for, at once.
 const PAGE: usize = 256;
-/// A call ends once it has looked at so many orders or placed so many, and says where to go on: none takes for ever.
-const LOOKED_MAX: u64 = 50_000;
-const PLACED_MAX: usize = 1_000;
-/// How long the store may take for one batch.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// A call ends once it has read so many orders, placed or left out so many, or waited so long for permits, and says
+/// where to go on: neither a large sale nor a slow pace holds an answer up.
+const READ_MAX: usize = 50_000;
+const TOLD_MAX: usize = 1_000;
+const WAITED_MAX: Duration = Duration::from_secs(20);
+/// How long the store may take for one answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// An order whose row is missing.
+type Missing = (TicketText, OrderDoc);
 
 /// One call's work.
 struct Redrive<'a> {
     ledger: &'a SharedLedger,
     store: &'a SharedStore,
     lost: &'a Lost,
-    /// Units that the store has left of each item of the sale.
-    left: HashMap<String, u64>,
+    /// For permits.
+    waited: Duration,
     done: Redriven,
 }
 
@@ -37,129 +46,201 @@ pub(super) async fn redrive(
     lent: &Lent,
     lost: &Lost,
 ) -> Result<Redriven, OperationFault> {
-    let store = &lent.store;
-    if !store.numbers_by_ticket() {
-        let text = "this store would give the orders other numbers than their buyers were told, or cannot be asked \
-                    what it has: `forebay verify` names what is missing, bring that back there";
-        return Err(OperationFault::NotSupported(text.to_owned()));
-    }
-    let rows = store.stock_rows().await.map_err(|error| OperationFault::Store(error.reason))?;
-    let of_sale = rows.into_iter().filter(|row| row.sale_no == lost.sale.sale_no);
-    let left = of_sale.map(|row| (row.sku, row.available)).collect();
-    let mut work = Redrive { ledger, store, lost, left, done: Redriven::default() };
-    let mut next = Some(lost.from);
+    let (store, waited) = (&lent.store, Duration::ZERO);
+    let mut work = Redrive { ledger, store, lost, waited, done: Redriven::default() };
+    let (mut next, mut read) = (Some(lost.from), 0);
     while let Some(from) = next
-        && work.done.looked < LOOKED_MAX
-        && work.done.placed.len() < PLACED_MAX
+        && read < READ_MAX
+        && work.done.placed.len() + work.done.left.len() < TOLD_MAX
     {
-        let page = ledger.export(lost.sale.sale_no, from, PAGE).await?;
-        work.page(page.orders).await?;
-        next = page.next;
+        match work.page(from).await {
+            Ok(Some((orders, after))) => (read, next) = (read + orders, after),
+            Ok(None) if work.done.placed.is_empty() => {
+                let text = "the drain's pace gives no permit for a long time, and this keeps to it: raise it first";
+                return Err(OperationFault::Paused(text.to_owned()));
+            }
+            Ok(None) => break,
+            // What was placed has lost its payload: that must be told, whatever comes between.
+            Err(fault) if work.done.placed.is_empty() => return Err(fault),
+            Err(fault) => {
+                work.done.stopped = Some(fault.to_string());
+                break;
+            }
+        }
     }
     Ok(Redriven { next, ..work.done })
 }
 
 impl Redrive<'_> {
-    async fn page(&mut self, orders: Vec<OrderDoc>) -> Result<(), OperationFault> {
-        let sold = orders.into_iter().filter(|order| order.state.is_sold());
-        let sold: Vec<(TicketText, OrderDoc)> =
-            sold.map(|order| (mint(&self.lost.seal, &order), order)).collect();
-        if sold.is_empty() {
-            return Ok(());
+    /// One page of the sale: how many orders it has, and where the next one begins; none when there was no time for all
+    /// of it, so that it must be looked at again.
+    async fn page(&mut self, from: u64) -> Result<Option<(usize, Option<u64>)>, OperationFault> {
+        let page = self.ledger.export(self.lost.sale.sale_no, from, PAGE).await?;
+        let read = page.orders.len();
+        if read == 0 && from > 0 {
+            let text = "the sale has no orders from there on: it was purged, or `from` is none of its pages";
+            return Err(OperationFault::Store(text.to_owned()));
         }
-        self.done.looked += sold.len() as u64;
+        let sold = page.orders.into_iter().filter(|order| order.state.is_sold());
+        let sold: Vec<Missing> = sold.map(|order| (mint(&self.lost.seal, &order), order)).collect();
+        let looked = sold.len() as u64;
+        let missing = self.missing(sold).await?;
+        let (fit, mut unfit) = self.sorted(missing).await?;
+        if !self.place(&fit).await? {
+            return Ok(None);
+        }
+        self.done.looked += looked;
+        self.done.left.append(&mut unfit);
+        Ok(Some((read, page.next)))
+    }
+
+    /// Those of which the store has nothing.
+    async fn missing(&self, sold: Vec<Missing>) -> Result<Vec<Missing>, OperationFault> {
+        if sold.is_empty() {
+            return Ok(sold);
+        }
         let tickets = sold.iter().map(|(ticket, _)| *ticket).collect();
+        let found = answered(self.store.find(tickets)).await?;
         let mut missing = Vec::new();
-        for ((ticket, order), found) in sold.into_iter().zip(self.store.find(tickets).await) {
+        for (order, found) in sold.into_iter().zip(found) {
             match found {
-                Found::NotThere => missing.push((ticket, order)),
+                Found::NotThere => missing.push(order),
                 Found::Unknown { reason } => return Err(OperationFault::Store(reason)),
                 // Whether it is the same order is for the verifier to say.
                 Found::Placed { .. } | Found::Refused { .. } | Found::Voided => {}
             }
         }
-        missing.retain(|(ticket, order)| self.fits(*ticket, order));
-        self.place(&missing).await
+        Ok(missing)
     }
 
-    /// Whether the store has the units; an order that it refused now would be refused for good.
-    fn fits(&mut self, ticket: TicketText, order: &OrderDoc) -> bool {
-        for line in &order.lines {
-            let sku = line.sku.as_str();
-            let reason = match self.left.get(sku) {
-                Some(left) if *left >= u64::from(line.quantity) => continue,
-                Some(left) => format!("the store has {left} units of {sku} left"),
-                None => format!(
-                    "the store has no stock of {sku}: a drain that is restarted brings it with its next claim"
-                ),
-            };
-            self.done.left.push(LeftOut { ticket, reason });
-            return false;
+    /// Those that can be placed, and why the others cannot.
+    async fn sorted(
+        &self,
+        missing: Vec<Missing>,
+    ) -> Result<(Vec<Missing>, Vec<LeftOut>), OperationFault> {
+        let (mut fit, mut unfit) = (Vec::new(), Vec::new());
+        if missing.is_empty() {
+            return Ok((fit, unfit));
         }
-        for line in &order.lines {
-            if let Some(left) = self.left.get_mut(line.sku.as_str()) {
-                *left -= u64::from(line.quantity);
+        let mut spare = self.spare().await?;
+        for (ticket, order) in missing {
+            match self.in_the_way(ticket, &order, &mut spare) {
+                None => fit.push((ticket, order)),
+                Some(reason) => unfit.push(LeftOut { ticket, reason }),
             }
         }
-        true
+        Ok((fit, unfit))
     }
 
-    async fn place(&mut self, orders: &[(TicketText, OrderDoc)]) -> Result<(), OperationFault> {
+    /// Units of each item that the store has beyond all that the ledger may still place: lost orders gave them back.
+    ///
+    /// The census is read first: what the drain places meanwhile makes the answer too small, and never too large. So
+    /// does stock that the store has and the census had not.
+    async fn spare(&self) -> Result<HashMap<String, u64>, OperationFault> {
+        let sale = self.ledger.census(self.lost.sale.name.clone()).await?;
+        let items = sale.map(|sale| sale.census.items).unwrap_or_default();
+        let rows = answered(self.store.stock_rows()).await?;
+        let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;
+        let of_sale = rows.into_iter().filter(|row| row.sale_no == self.lost.sale.sale_no);
+        let spare = of_sale.filter_map(|row| {
+            let item = items.iter().find(|item| item.sku.as_str() == row.sku)?;
+            Some((row.sku.clone(), spare_of(item, &row)))
+        });
+        Ok(spare.collect())
+    }
+
+    fn in_the_way(
+        &self,
+        ticket: TicketText,
+        order: &OrderDoc,
+        spare: &mut HashMap<String, u64>,
+    ) -> Option<String> {
+        let (told, gives) = (order.order_no.as_deref(), self.store.number_of(&ticket));
+        if told != gives.as_deref() {
+            let (told, gives) = (told.unwrap_or("none"), gives.unwrap_or_default());
+            return Some(format!("its buyer was told number {told}, and this store gives {gives}"));
+        }
+        for line in &order.lines {
+            let sku = line.sku.as_str();
+            match spare.get(sku) {
+                Some(spare) if *spare >= u64::from(line.quantity) => {}
+                Some(_) => {
+                    return Some(format!(
+                        "its units of {sku} are still taken at the store: not lost with its row, or already given to others"
+                    ));
+                }
+                None => return Some(format!("the store has no stock row of {sku} in this sale")),
+            }
+        }
+        for line in &order.lines {
+            if let Some(spare) = spare.get_mut(line.sku.as_str()) {
+                *spare -= u64::from(line.quantity);
+            }
+        }
+        None
+    }
+
+    /// Places them as permits come; false when those would come too late.
+    async fn place(&mut self, orders: &[Missing]) -> Result<bool, OperationFault> {
         let mut rest = orders;
         while !rest.is_empty() {
-            let (permits, at) = self.granted(rest.len()).await?;
+            let Some((permits, at)) = self.granted(rest.len()).await? else { return Ok(false) };
             let Some((now, later)) = rest.split_at_checked(permits) else { break };
-            let sale = &self.lost.sale.name;
-            let attempts = now.iter().map(|(ticket, order)| PlaceOrder {
-                ticket: *ticket,
-                sale_no: order.sale_no,
-                sale: sale.clone(),
-                buyer: order.buyer.clone(),
-                place: order.place,
-                lines: order.lines.clone(),
-                payload: bytes::Bytes::new(),
-                accepted_at: order.accepted_at,
-                attempted_at: at,
-                attempt: order.attempts + 1,
-            });
-            let placing = self.store.place(attempts.collect());
-            let Ok(answers) = tokio::time::timeout(ANSWERED_WITHIN, placing).await else {
-                let text =
-                    "the store did not answer in time: ask again, and it is asked what it has";
-                return Err(OperationFault::Store(text.to_owned()));
-            };
-            for ((ticket, order), answer) in now.iter().zip(answers) {
-                self.answered(*ticket, order, answer);
+            let attempts = now.iter().map(|order| self.attempt(order, at)).collect();
+            let answers = answered(self.store.place(attempts)).await?;
+            for ((ticket, _), answer) in now.iter().zip(answers) {
+                self.note(*ticket, answer);
             }
             rest = later;
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Waits for permits of the pacer: how many, and when they were given.
-    async fn granted(&self, want: usize) -> Result<(usize, Timestamp), OperationFault> {
+    fn attempt(&self, (ticket, order): &Missing, at: Timestamp) -> PlaceOrder {
+        PlaceOrder {
+            ticket: *ticket,
+            sale_no: order.sale_no,
+            sale: self.lost.sale.name.clone(),
+            buyer: order.buyer.clone(),
+            place: order.place,
+            lines: order.lines.clone(),
+            payload: bytes::Bytes::new(),
+            accepted_at: order.accepted_at,
+            attempted_at: at,
+            attempt: order.attempts + 1,
+            confirmed: true,
+        }
+    }
+
+    /// Waits for permits of the pacer: how many, and when they were given; none when they would come too late.
+    async fn granted(&mut self, want: usize) -> Result<Option<(usize, Timestamp)>, OperationFault> {
         let want = u32::try_from(want).unwrap_or(u32::MAX);
         loop {
             let grant = self.ledger.grant(self.lost.sale.sale_no, want).await?;
             match (grant.granted, grant.retry_in) {
-                (0, Some(retry_in)) => tokio::time::sleep(retry_in).await,
                 (0, None) => {
-                    let text = "the drain is paused, and this keeps to its pace: resume it first";
+                    let text = "the drain is paused, and this keeps to its pace: resume it, then ask again";
                     return Err(OperationFault::Paused(text.to_owned()));
                 }
-                (granted, _) => return Ok((granted.min(want) as usize, grant.at)),
+                (0, Some(retry_in)) if self.waited + retry_in > WAITED_MAX => return Ok(None),
+                (0, Some(retry_in)) => {
+                    self.waited += retry_in;
+                    tokio::time::sleep(retry_in).await;
+                }
+                (granted, _) => return Ok(Some((granted.min(want) as usize, grant.at))),
             }
         }
     }
 
-    fn answered(&mut self, ticket: TicketText, order: &OrderDoc, answer: Placement) {
+    fn note(&mut self, ticket: TicketText, answer: Placement) {
         let reason = match answer {
-            Placement::Placed { order_no } if order.order_no.as_deref() == Some(&*order_no) => {
+            Placement::Placed { .. } => {
+                let sale = self.lost.sale.name.as_str();
+                tracing::info!(target: "audit", sale, %ticket, "placed again, without its payload");
                 self.done.placed.push(ticket);
                 return;
             }
-            Placement::Placed { order_no } => format!("the store has it as {order_no}"),
-            Placement::Refused { reason } => format!("refused: {reason}"),
+            Placement::Refused { reason } => format!("refused at the store: {reason}"),
             Placement::Voided => "voided at the store".to_owned(),
             Placement::Later(later) => later.reason,
             Placement::InDoubt { reason } | Placement::Conflict { reason } => reason,
@@ -168,6 +249,21 @@ impl Redrive<'_> {
     }
 }
 
+fn spare_of(item: &ItemCensus, row: &StockRow) -> u64 {
+    let total = (item.initial + item.added).saturating_sub(item.cut);
+    let unknown = row.initial.saturating_sub(total);
+    row.available.saturating_sub(item.available + item.held).saturating_sub(unknown)
+}
+
 fn mint(seal: &SaleSeal, order: &OrderDoc) -> TicketText {
     seal.mint(order.place, order.accepted_at, order.buyer_hash)
+}
+
+/// A store that stands still holds nobody up; whatever it does late, it is asked again.
+async fn answered<T>(answer: impl Future<Output = T>) -> Result<T, OperationFault> {
+    let late = |_| {
+        let text = "the store did not answer in time: ask again, and it is asked what it has";
+        OperationFault::Store(text.to_owned())
+    };
+    timeout(ANSWERED_WITHIN, answer).await.map_err(late)
 }

@@ -12,6 +12,7 @@ use super::args::Stock;
 use super::client::Answer;
 use super::client::Client;
 use super::exit::Exit;
+use super::exit::Failure;
 use super::exit::Outcome;
 use super::output;
 
@@ -136,18 +137,39 @@ fn redrive(one: &OneSale) -> Outcome {
     let client = Client::new(&one.admin)?.patient()?;
     let path = format!("{SALES}/{}/redrive", one.sale);
     let (mut looked, mut placed, mut left) = (0, Vec::new(), Vec::new());
-    let mut next = Some(0);
-    while let Some(from) = next {
-        let answer = client.change(Method::POST, &path, &json!({"from": from}))?.value;
+    let (mut next, mut broken_off) = (Some(0), None);
+    while let (Some(from), None) = (next, &broken_off) {
+        // What was placed before has lost its payload: that is told, whatever comes between.
+        let answer = match client.change(Method::POST, &path, &json!({"from": from})) {
+            Ok(answer) => answer.value,
+            Err(failure) if placed.is_empty() => return Err(failure),
+            Err(failure) => {
+                broken_off = Some(failure.message);
+                continue;
+            }
+        };
         let list = |name: &str| answer.get(name).and_then(Value::as_array).cloned();
         looked += answer.get("looked").and_then(Value::as_u64).unwrap_or_default();
         placed.extend(list("placed").unwrap_or_default());
         left.extend(list("left").unwrap_or_default());
         next = answer.get("next").and_then(Value::as_u64);
+        broken_off = answer.get("stopped").and_then(Value::as_str).map(str::to_owned);
     }
-    let exit = if left.is_empty() { Exit::Ok } else { Exit::Failed };
+    redriven(one, looked, &placed, &left, broken_off)
+}
+
+/// Tells what came of it; that it broke off is told last.
+fn redriven(
+    one: &OneSale,
+    looked: u64,
+    placed: &[Value],
+    left: &[Value],
+    broken_off: Option<String>,
+) -> Outcome {
+    let exit = if left.is_empty() && broken_off.is_none() { Exit::Ok } else { Exit::Failed };
     if one.admin.json {
-        let whole = json!({"looked": looked, "placed": placed, "left": left});
+        let whole =
+            json!({"looked": looked, "placed": placed, "left": left, "stopped": broken_off});
         output::line(&whole.to_string())?;
         return Ok(exit);
     }
@@ -158,9 +180,12 @@ fn redrive(one: &OneSale) -> Outcome {
     output::table(&["TICKET", "WHAT CAME OF IT"], &rows)?;
     let (lost, again) = (placed.len() + left.len(), placed.len());
     output::message(&format!(
-        "{looked} placed orders looked at, {lost} lost by the store, {again} placed again without their payloads"
+        "{looked} placed orders looked at, {lost} not at the store, {again} placed again without their payloads"
     ));
-    Ok(exit)
+    match broken_off {
+        Some(why) => Err(Failure::new(Exit::Failed, format!("broken off, ask again: {why}"))),
+        None => Ok(exit),
+    }
 }
 
 fn stock(stock: &Stock) -> Outcome {

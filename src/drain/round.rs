@@ -224,6 +224,7 @@ impl Round {
             accepted_at: order.accepted_at,
             attempted_at: permits.at,
             attempt: order.claims + 1,
+            confirmed: false,
         };
         orders.into_iter().map(of).collect()
     }

@@ -115,6 +115,8 @@ pub struct Redriven {
     pub left: Vec<LeftOut>,
     /// `from` of the next call; `None` when all was looked at.
     pub next: Option<u64>,
+    /// Why it broke off before that: what was done until then is done.
+    pub stopped: Option<String>,
 }
 
 /// An order that could not be placed again.

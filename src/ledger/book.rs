@@ -126,7 +126,7 @@ impl Refusals {
 }
 
 /// The drain's settings as they are kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct DrainSettings {
     configured: (Rate, Option<u32>),
     operator_rate: Option<Rate>,
@@ -223,9 +223,10 @@ impl Book {
         &self.pacer
     }
 
-    /// From now on this book's settings rule a pacer that others ask already. What that one had saved is gone.
-    pub fn take_over(&mut self, pacer: &Pacer) {
-        let own = self.pacer.buckets().clone();
+    /// From now on this book's settings rule a pacer that others ask already, and that has nothing saved then (L7).
+    pub fn take_over(&mut self, pacer: &Pacer, now: Timestamp) {
+        let mut own = self.pacer.buckets().clone();
+        own.empty(now);
         *pacer.buckets() = own;
         self.pacer = pacer.share();
     }

@@ -289,7 +289,8 @@ pub struct DeadDoc {
     pub last_error: Option<Box<str>>,
 }
 
-/// One order and its attempts, the last [`crate::ledger::book::NOTES_MAX`] of them.
+/// One order and its attempts, the last [`crate::ledger::book::NOTES_MAX`] of them; in Redis a death of which something was
+/// seen takes the place of two.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
     /// The order.

@@ -124,8 +124,8 @@ impl Store for Metered {
         self.inner.can_void()
     }
 
-    fn numbers_by_ticket(&self) -> bool {
-        self.inner.numbers_by_ticket()
+    fn number_of(&self, ticket: &TicketText) -> Option<String> {
+        self.inner.number_of(ticket)
     }
 
     fn concurrency_max(&self) -> usize {

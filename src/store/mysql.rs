@@ -85,8 +85,8 @@ impl Store for MySql {
         Box::pin(async move { rows::stock(&self.pool, &changes).await })
     }
 
-    fn numbers_by_ticket(&self) -> bool {
-        true
+    fn number_of(&self, ticket: &TicketText) -> Option<String> {
+        Some(text::order_no(ticket))
     }
 
     fn concurrency_max(&self) -> usize {

@@ -35,6 +35,7 @@ pub(crate) fn order_of(sequence: u64, lines: &[(&str, u32)]) -> PlaceOrder {
         accepted_at: Timestamp(5),
         attempted_at: Timestamp(6),
         attempt: 1,
+        confirmed: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::sale::SaleBook;
-use super::{Batch, Book, Now};
+use super::{Batch, Book, DrainSettings, Now};
 use crate::clock::Timestamp;
 use crate::ledger::sales::NOT_HALTED;
 use crate::ledger::{Change, Changed, DrainPatch, Which};
@@ -212,21 +212,19 @@ impl Book {
             Some(false) => None,
             Some(true) => Some(drain.paused.clone().unwrap_or_else(|| "operator".into())),
         };
-        let event = Event::DrainSet {
-            at: now.ledger,
+        let next = DrainSettings {
             configured,
             operator_rate: patch.rate.unwrap_or(drain.operator_rate),
             operator_burst: patch.burst.unwrap_or(drain.operator_burst),
             paused,
+            eras: drain.eras.clone(),
         };
-        let before = self.drain_doc();
-        let first = self.drain.eras.is_empty();
-        let same = matches!(&event, Event::DrainSet { configured, operator_rate, operator_burst, paused, .. }
-            if *configured == drain.configured && *operator_rate == drain.operator_rate
-                && *operator_burst == drain.operator_burst && *paused == drain.paused);
-        if same && !first {
-            return Changed::Drain(Box::new(before));
+        if next == *drain && !drain.eras.is_empty() {
+            return Changed::Drain(Box::new(self.drain_doc()));
         }
+        let at = self.pacer.buckets().set_after_all(next.rate(), next.burst(), now.ledger);
+        let DrainSettings { operator_rate, operator_burst, paused, .. } = next;
+        let event = Event::DrainSet { at, configured, operator_rate, operator_burst, paused };
         self.commit(batch, &event);
         Changed::Drain(Box::new(self.drain_doc()))
     }

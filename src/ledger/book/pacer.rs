@@ -52,6 +52,23 @@ impl Buckets {
         self.own.values_mut().for_each(|(_, bucket)| *bucket = None);
     }
 
+    /// Another pace, decided at `now`; answers from when it is in force. Others were granted permits since that instant was
+    /// read, and those were granted by the pace before.
+    pub(super) fn set_after_all(
+        &mut self,
+        rate: Rate,
+        burst: Option<u32>,
+        now: Timestamp,
+    ) -> Timestamp {
+        if self.all.is(rate, burst) {
+            return now;
+        }
+        // What was granted in this very microsecond was granted before the change, and the proof takes it so.
+        let at = now.max(self.all.at);
+        self.all.set(rate, burst, at);
+        at
+    }
+
     /// What is in force from now on.
     pub(super) fn set(&mut self, rate: Rate, burst: Option<u32>, paused: bool, now: Timestamp) {
         self.paused = paused;

@@ -287,12 +287,29 @@ fn a_copy_of_a_book_grants_for_itself_and_a_book_read_again_goes_on_with_the_pac
     let mut copy = desk.book.clone();
     copy.change(Change::Drain(paused), desk.now, &mut desk.batch);
     assert_eq!((asked(copy.pacer()), asked(&pacer)), (0, 5));
-    copy.take_over(&pacer);
+    copy.take_over(&pacer, desk.now.ledger);
     assert_eq!((asked(copy.pacer()), asked(&pacer)), (0, 0), "its settings are in force");
-    copy.take_over(&pacer);
+    copy.take_over(&pacer, desk.now.ledger);
     let goes_on = DrainPatch { paused: Some(false), ..DrainPatch::default() };
     copy.change(Change::Drain(goes_on), desk.now, &mut desk.batch);
     assert_eq!(asked(&pacer), 5, "and stay so");
+}
+
+/// The instant of a change is read before the change is decided, and others are granted permits in between.
+#[test]
+fn another_pace_begins_after_all_that_was_granted_before_it() {
+    let mut desk = Desk::new();
+    let pace = |permits| Change::DrainConfig { rate: Rate::per_second(permits), burst: None };
+    desk.change(pace(10_000));
+    let between = desk.now.ledger.plus(Duration::from_millis(5));
+    let granted = |desk: &Desk, want| desk.book.pacer().grant(SALE, want, || between).granted;
+    assert_eq!(granted(&desk, 50), 50);
+    desk.change(pace(500));
+    let last = *desk.book.drain_doc().eras.last().unwrap();
+    assert_eq!(last.from, between, "they were granted by the pace before");
+    assert_eq!(granted(&desk, 6), 6, "what was saved stays");
+    desk.change(pace(10_000));
+    assert_eq!(granted(&desk, 500), 0, "no time is earned twice");
 }
 
 #[test]

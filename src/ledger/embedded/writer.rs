@@ -213,6 +213,8 @@ impl Work {
     /// What a failed commit means; answers the fault for those who waited for it.
     fn failed(&mut self, error: &CommitError) -> Fault {
         let in_doubt = matches!(error, CommitError::SyncFailed(_));
+        // Nobody is granted anything by settings that were decided and are not on disk.
+        self.own.shared.set_trouble(Some(&error.to_string().into()));
         if self.own.journal.is_closed() || self.read_again() {
             self.cannot_write(error);
         } else {
@@ -258,7 +260,7 @@ impl Work {
         match load::up_to(&shared.directory, &segments, self.own.journal.next()) {
             Ok(loaded) => {
                 self.own.book = loaded.base.book;
-                self.own.book.take_over(&shared.pacer);
+                self.own.book.take_over(&shared.pacer, shared.ledger_clock.now());
                 true
             }
             Err(error) => {

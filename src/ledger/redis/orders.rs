@@ -6,7 +6,7 @@ use super::record::{self, Kept, Known, Unread};
 use super::reply::{self, Cut, strange};
 use crate::ledger::orders::last_error;
 use crate::ledger::{DeadDoc, DeadPage, EpochSpan, ExportPage, Fault, Timeline};
-use crate::order::Place;
+use crate::order::{Place, State};
 use crate::sale::SaleNo;
 
 /// Orders of one call.
@@ -114,8 +114,9 @@ pub(super) async fn dead(
     let next = places.get(max).and_then(|place| index_of(&spans, *place));
     let page = places.get(..max.min(places.len())).unwrap_or_default();
     let found = timelines(core, sale_no, page).await?;
-    // One that was retried or refused meanwhile is not dead any more, and is told as it is.
+    // One that was retried or refused meanwhile is not dead any more.
+    let is_dead = |found: &Timeline| found.order.state == State::Dead;
     let dead =
         |found: Timeline| DeadDoc { last_error: last_error(&found.attempts), order: found.order };
-    Ok(DeadPage { orders: found.into_iter().flatten().map(dead).collect(), next })
+    Ok(DeadPage { orders: found.into_iter().flatten().filter(is_dead).map(dead).collect(), next })
 }

@@ -124,8 +124,8 @@ impl Batch<'_> {
                     let (one, other) = some.split_at(some.len() / 2);
                     open.extend([other.to_vec(), one.to_vec()]);
                 }
-                Ended::Short => self.refuse(some[0], SOLD_OUT).await,
-                Ended::BadRow(reason) => self.refuse(some[0], &reason).await,
+                Ended::Short => self.not_taken(some[0], SOLD_OUT).await,
+                Ended::BadRow(reason) => self.not_taken(some[0], &reason).await,
                 Ended::Row(why) => self.answer(&some, &Placement::Later(why)),
                 Ended::Deadlock => self.answer(&some, &Placement::Later(Said::Deadlock.later())),
                 Ended::Duplicate => self.answer(&some, &Placement::Later(Said::Duplicate.later())),
@@ -195,6 +195,16 @@ impl Batch<'_> {
         self.pool.forget();
         self.session = Some(self.pool.take().await.map_err(later)?);
         Ok(())
+    }
+
+    /// Refused; but what was confirmed before stays open until an operator has looked.
+    async fn not_taken(&mut self, at: usize, reason: &str) {
+        if self.orders[at].confirmed {
+            let reason = reason.to_owned();
+            let why = Later { cause: LaterCause::ThisOrder, reason, after: None };
+            return self.answer(&[at], &Placement::Later(why));
+        }
+        self.refuse(at, reason).await;
     }
 
     /// Leaves a row that says so; the store remembers it (S1).

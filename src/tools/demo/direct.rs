@@ -181,6 +181,7 @@ impl Shop {
             accepted_at: now,
             attempted_at: now,
             attempt: 1,
+            confirmed: false,
         })
     }
 }

@@ -191,6 +191,7 @@ impl Shop {
             accepted_at: order.accepted_at,
             attempted_at: order.accepted_at,
             attempt: order.attempts + 1,
+            confirmed: false,
         };
         claimed.orders.iter().map(attempt).collect()
     }

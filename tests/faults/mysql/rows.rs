@@ -137,12 +137,24 @@ async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed
     crowd.order(&gateway, 0..50).await;
     placed(&gateway, 50).await;
     let sound = redriven(&stand, &gateway).await;
-    assert_eq!(sound, (Some(0), json!({"looked": 50, "placed": [], "left": []})));
-    // As a replica that was promoted without the last transactions: rows and decrements are gone together.
+    let nothing = json!({"looked": 50, "placed": [], "left": [], "stopped": null});
+    assert_eq!(sound, (Some(0), nothing));
+    // How many orders are placed again and left out, and why the first of those is.
+    let counts = async || {
+        let (exit, told) = redriven(&stand, &gateway).await;
+        let count = |list: &str| told[list].as_array().map_or(0, Vec::len);
+        let why = told["left"][0]["reason"].as_str().unwrap_or_default().to_owned();
+        (exit.unwrap(), count("placed"), count("left"), why)
+    };
     let last = "ORDER BY sequence DESC LIMIT 5";
     let lost: Vec<(String, String)> =
         stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
     stand.tell(&format!("DELETE FROM forebay_orders {last}")).await;
+    // Only rows were moved away: their units belong to nobody else, and are not taken a second time.
+    let (exit, again, left, why) = counts().await;
+    assert_eq!((exit, again, left), (1, 0, 5));
+    assert!(why.contains("its units of phone are still taken at the store"), "{why}");
+    // As a replica that was promoted without the last transactions: rows and decrements are gone together.
     stand.tell("UPDATE forebay_stock SET available = available + 5").await;
     let found = findings(&verified(&stand, &gateway).await);
     assert!(found.len() >= 5, "each of the five is named: {found:?}");
@@ -150,20 +162,45 @@ async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed
     gateway.admin().pause_drain(true).await.unwrap();
     assert_eq!(redriven(&stand, &gateway).await.0, Some(1), "it keeps to the pace of the drain");
     gateway.admin().pause_drain(false).await.unwrap();
-    // The stock was put back too far: an order that cannot be placed must not be refused for good.
-    stand.tell("UPDATE forebay_stock SET available = 3").await;
-    let (exit, told) = redriven(&stand, &gateway).await;
-    let counts = ["placed", "left"].map(|list| told[list].as_array().unwrap().len());
-    assert_eq!((exit, counts), (Some(1), [3, 2]), "{told}");
-    assert_eq!(told["left"][0]["reason"], "the store has 0 units of phone left");
-    stand.tell("UPDATE forebay_stock SET available = 952").await;
-    let (exit, told) = redriven(&stand, &gateway).await;
-    assert_eq!((exit, told["placed"].as_array().unwrap().len()), (Some(0), 2), "{told}");
+    // What the tables do not take now was confirmed all the same: it must not be refused for good.
+    stand.tell("ALTER TABLE forebay_orders ADD CONSTRAINT few CHECK (sequence < 46)").await;
+    let (exit, again, left, why) = counts().await;
+    assert_eq!((exit, again, left), (1, 0, 5));
+    assert!(why.contains("4025"), "{why}");
+    stand.tell("ALTER TABLE forebay_orders DROP CONSTRAINT few").await;
+    // Some of the units were given to others.
+    stand.tell("UPDATE forebay_stock SET available = available - 2").await;
+    let (exit, again, left, _) = counts().await;
+    assert_eq!((exit, again, left), (1, 3, 2));
+    stand.tell("UPDATE forebay_stock SET available = available + 2").await;
+    let (exit, again, left, _) = counts().await;
+    assert_eq!((exit, again, left), (0, 2, 0));
 
     assert_eq!(findings(&verified(&stand, &gateway).await), []);
     let again: Vec<(String, String)> =
         stand.ask(&format!("SELECT ticket_id, order_no FROM forebay_orders {last}")).await;
     assert_eq!(again, lost, "buyers were told these numbers");
     crowd.proves(&gateway).await;
+    gateway.stop().await.well();
+}
+
+#[tokio::test]
+async fn orders_that_ended_in_another_store_are_not_placed_in_this_one() {
+    let stand = Stand::new().await;
+    let before = stand.plant.clone().set("store.kind=simulated");
+    let gateway = before.start().await;
+    gateway.sale("one", 100).await;
+    order(gateway.public, "one", "ann", "key").await;
+    placed(&gateway, 1).await;
+    gateway.stop().await.well();
+    let gateway = stand.plant.start().await;
+    order(gateway.public, "one", "bob", "key").await;
+    placed(&gateway, 2).await;
+    let (exit, told) = redriven(&stand, &gateway).await;
+    let why = told["left"][0]["reason"].as_str().unwrap_or_default().to_owned();
+    assert_eq!((exit, told["placed"].as_array().map(Vec::len)), (Some(1), Some(0)), "{told}");
+    assert!(why.contains("its buyer was told number F0000000001"), "{why}");
+    let rows: Vec<String> = stand.ask("SELECT buyer FROM forebay_orders").await;
+    assert_eq!(rows, ["bob"]);
     gateway.stop().await.well();
 }
