@@ -2,7 +2,7 @@
 
 use forebay_loadtest::redis::{Options, Redis};
 
-use super::{Crowded, is_ready, is_unready, plant_at, until_refused};
+use super::{Crowded, is_ready, is_unready, plant_at, taken, until_refused};
 
 const FIRST: &str = "hunter2-first";
 const SECOND: &str = "hunter2-second";
@@ -37,6 +37,7 @@ async fn a_password_that_was_changed_is_read_from_its_file_again() {
     assert!(!document.to_string().contains("hunter2"), "{document}");
     write(SECOND);
     is_ready(&gateway).await;
+    taken(&gateway, "two", "ann").await;
     crowd.order(&gateway, 20..40).await;
     assert_eq!(crowd.proves(&gateway).await.census.unwrap().placed, 40);
     let ended = gateway.stop().await;

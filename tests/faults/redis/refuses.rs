@@ -73,8 +73,11 @@ async fn a_server_that_loads_its_data_is_waited_for() {
     stand.config("key-load-delay", "10000").await;
     stand.config("loading-process-events-interval-bytes", "1024").await;
     operator.send(&["DEBUG", "RELOAD"]).await.unwrap();
+    // Somebody else each time: nobody may ask so often.
+    let mut early = 0;
     until("orders are refused", async || {
-        let answer = order(gateway.public, "two", "ann", "key").await;
+        early += 1;
+        let answer = order(gateway.public, "two", &format!("early-{early}"), "key").await;
         let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
         reason.contains("loading its data").then_some(())
     })
