@@ -15,7 +15,7 @@ use super::store_access::Lent;
 use crate::clock::Timestamp;
 use crate::http::operations::{LeftOut, Lost, OperationFault, Redriven};
 use crate::ledger::{ItemCensus, OrderDoc, SharedLedger};
-use crate::order::{SaleSeal, TicketText};
+use crate::order::TicketText;
 use crate::store::{Found, PlaceOrder, Placement, SharedStore, StockRow};
 
 /// Orders that are read from the ledger, and that the store is asked for, at once.
@@ -82,7 +82,7 @@ impl Redrive<'_> {
             return Err(OperationFault::Store(text.to_owned()));
         }
         let sold = page.orders.into_iter().filter(|order| order.state.is_sold());
-        let sold: Vec<Missing> = sold.map(|order| (mint(&self.lost.seal, &order), order)).collect();
+        let sold: Vec<Missing> = sold.map(|order| (order.ticket(&self.lost.seal), order)).collect();
         let looked = sold.len() as u64;
         let missing = self.missing(sold).await?;
         let (fit, mut unfit) = self.sorted(missing).await?;
@@ -253,10 +253,6 @@ fn spare_of(item: &ItemCensus, row: &StockRow) -> u64 {
     let total = (item.initial + item.added).saturating_sub(item.cut);
     let unknown = row.initial.saturating_sub(total);
     row.available.saturating_sub(item.available + item.held).saturating_sub(unknown)
-}
-
-fn mint(seal: &SaleSeal, order: &OrderDoc) -> TicketText {
-    seal.mint(order.place, order.accepted_at, order.buyer_hash)
 }
 
 /// A store that stands still holds nobody up; whatever it does late, it is asked again.

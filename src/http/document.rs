@@ -145,7 +145,7 @@ impl Gateway {
         let (key_id, made_at) = (sale.terms().doc.key_id, sale.terms().doc.made_at);
         let orders = self.parts.ledger.tickets(sale_no, places).await?;
         for order in orders.into_iter().flatten().filter(|order| order.state.is_terminal()) {
-            let text = sale.seal().mint(order.place, order.accepted_at, order.buyer_hash);
+            let text = order.ticket(sale.seal());
             let since_made = order.accepted_at.since(made_at).as_millis();
             let ticket = Ticket {
                 key_id,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::order::{Buyer, ItemLines, Line, Place, State};
+use crate::order::{Buyer, ItemLines, Line, Place, SaleSeal, State, TicketText};
 use crate::sale::{SaleNo, StockChange};
 
 /// How much may wait in one sale; the gateway computes it from the settings that it follows.
@@ -260,6 +260,14 @@ pub struct OrderDoc {
     pub attempts: u32,
     /// Changes at each change of the order; a version for streams.
     pub version: u32,
+}
+
+impl OrderDoc {
+    /// Its ticket, as its sale's seal makes it.
+    #[must_use]
+    pub fn ticket(&self, seal: &SaleSeal) -> TicketText {
+        seal.mint(self.place, self.accepted_at, self.buyer_hash)
+    }
 }
 
 /// One attempt at an order, for its timeline.

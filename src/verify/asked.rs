@@ -32,10 +32,8 @@ pub(super) async fn placed(
             let forced = |order: &OrderDoc| order.reason.as_deref() == Some(FORCED);
             let sold = page.orders.iter();
             let sold = sold.filter(|order| order.state.is_sold() || forced(order));
-            let ticket =
-                |order: &OrderDoc| seal.mint(order.place, order.accepted_at, order.buyer_hash);
             let sold: Vec<(TicketText, &OrderDoc)> =
-                sold.map(|order| (ticket(order), order)).collect();
+                sold.map(|order| (order.ticket(&seal), order)).collect();
             count += sold.len() as u64;
             let found = ask(store, sold.iter().map(|(ticket, _)| *ticket).collect()).await?;
             for ((ticket, order), found) in sold.iter().zip(found) {

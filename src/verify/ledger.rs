@@ -62,7 +62,7 @@ impl SaleOrders {
     }
 
     pub(super) fn ticket(&self, order: &OrderDoc) -> TicketText {
-        self.seal.mint(order.place, order.accepted_at, order.buyer_hash)
+        order.ticket(&self.seal)
     }
 
     /// Takes the next order; `false` when its place is not the next one (L6).

@@ -137,7 +137,7 @@ impl Admin {
         order: OrderDoc,
         force: bool,
     ) -> Result<DeadRefused, Problem> {
-        let ticket = self.seal_of(doc)?.mint(order.place, order.accepted_at, order.buyer_hash);
+        let ticket = order.ticket(&self.seal_of(doc)?);
         let dead = DeadOrder { sale: doc.name.clone(), ticket, order, force };
         Ok(self.parts.operations.refuse_dead(dead).await?)
     }

@@ -101,7 +101,7 @@ impl<'a> Order<'a> {
     /// The order under the ticket that its sale's seal makes.
     pub(super) fn new(seal: &SaleSeal, order: &'a OrderDoc) -> Self {
         Self {
-            ticket: seal.mint(order.place, order.accepted_at, order.buyer_hash),
+            ticket: order.ticket(seal),
             buyer: order.buyer.as_str(),
             lines: &order.lines,
             state: order.state.name(),
