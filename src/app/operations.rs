@@ -26,9 +26,11 @@ use crate::http::operations::Operations;
 use crate::http::operations::Redriven;
 use crate::ledger::Change;
 use crate::ledger::Changed;
+use crate::ledger::OrderDoc;
 use crate::ledger::SharedLedger;
 use crate::ledger::StoredUnits;
 use crate::order::FORCED;
+use crate::order::TicketText;
 use crate::sale::SaleName;
 use crate::store::Comparable;
 use crate::store::Found;
@@ -56,7 +58,7 @@ impl OfEngines {
             (true, _) => voided(&lent, &dead).await?,
             (false, false) => return Ok(DeadRefused::NeedsForce),
             // What the shop has all the same is not given away a second time.
-            (false, true) => match only(lent.store.find(vec![dead.ticket]).await)? {
+            (false, true) => match only(answered(lent.store.find(vec![dead.ticket])).await?)? {
                 found @ (Found::Placed { .. } | Found::Refused { .. }) => found,
                 // One that could be asked is waited for.
                 found @ Found::Unknown { .. } if lent.store.comparable() != Comparable::None => {
@@ -89,7 +91,7 @@ impl OfEngines {
                         what is left, and close this one";
             return Err(OperationFault::NotSupported(text.to_owned()));
         }
-        let rows = lent.store.stock_rows().await;
+        let rows = answered(lent.store.stock_rows()).await?;
         let rows = rows.map_err(|error| OperationFault::Store(error.reason))?;
         let units = |row: StockRow| StoredUnits {
             sale_no: row.sale_no,
@@ -104,11 +106,16 @@ impl OfEngines {
 
 /// What the store says once no attempt at the order can succeed any more (L5 b).
 async fn voided(lent: &Lent, dead: &DeadOrder) -> Result<Found, OperationFault> {
-    let order = &dead.order;
-    let attempt = PlaceOrder {
-        ticket: dead.ticket,
+    let attempt = last_attempt(&dead.sale, dead.ticket, &dead.order);
+    only(answered(lent.store.void(vec![attempt])).await?)
+}
+
+/// The newest attempt at an order, as the ledger can still tell it: without its payload.
+pub(super) fn last_attempt(sale: &SaleName, ticket: TicketText, order: &OrderDoc) -> PlaceOrder {
+    PlaceOrder {
+        ticket,
         sale_no: order.sale_no,
-        sale: dead.sale.clone(),
+        sale: sale.clone(),
         buyer: order.buyer.clone(),
         place: order.place,
         lines: order.lines.clone(),
@@ -117,8 +124,19 @@ async fn voided(lent: &Lent, dead: &DeadOrder) -> Result<Found, OperationFault> 
         attempted_at: order.attempted_at.unwrap_or(order.accepted_at),
         attempt: order.attempts,
         confirmed: false,
+    }
+}
+
+/// How long the store may take for one answer to an operator.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A store that stands still holds no operator up, and no connection for one; whatever it does late, it is asked again.
+pub(super) async fn answered<T>(answer: impl Future<Output = T>) -> Result<T, OperationFault> {
+    let late = |_| {
+        let text = "the store did not answer in time: ask again, and it is asked what it has";
+        OperationFault::Store(text.to_owned())
     };
-    only(lent.store.void(vec![attempt]).await)
+    tokio::time::timeout(ANSWERED_WITHIN, answer).await.map_err(late)
 }
 
 fn only(found: Vec<Found>) -> Result<Found, OperationFault> {
@@ -222,16 +240,23 @@ impl Operations for OfEngines {
     fn redrive(&self, lost: Lost) -> Operation<'_, Redriven> {
         Box::pin(async move {
             let lent = self.store.lend().await?;
-            if lent.store.comparable() != Comparable::All {
-                let text = "this store does not list what it has: `forebay verify` asks for each order and names what is \
-                            missing, bring that back in the shop";
-                return Err(OperationFault::NotSupported(text.to_owned()));
-            }
             redrive(&self.ledger, &lent, &lost).await
         })
     }
 
     fn refuse_dead(&self, order: DeadOrder) -> Operation<'_, DeadRefused> {
         Box::pin(self.refuse(order))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stands_still_holds_no_operator_up() {
+        assert_eq!(answered(std::future::ready(7)).await, Ok(7));
+        let late = answered(std::future::pending::<()>()).await;
+        assert!(matches!(late, Err(OperationFault::Store(_))), "{late:?}");
     }
 }

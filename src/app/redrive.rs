@@ -9,8 +9,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
+use super::operations::{answered, last_attempt};
 use super::store_access::Lent;
 use crate::clock::Timestamp;
 use crate::http::operations::{LeftOut, Lost, OperationFault, Redriven};
@@ -25,8 +24,6 @@ const PAGE: usize = 256;
 const READ_MAX: usize = 50_000;
 const TOLD_MAX: usize = 1_000;
 const WAITED_MAX: Duration = Duration::from_secs(20);
-/// How long the store may take for one answer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// An order whose row is missing.
 type Missing = (TicketText, OrderDoc);
@@ -85,12 +82,12 @@ impl Redrive<'_> {
         let sold: Vec<Missing> = sold.map(|order| (order.ticket(&self.lost.seal), order)).collect();
         let looked = sold.len() as u64;
         let missing = self.missing(sold).await?;
-        let (fit, mut unfit) = self.sorted(missing).await?;
-        if !self.place(&fit).await? {
+        let (fit, mut left) = self.sorted(missing).await?;
+        if !self.place(&fit, &mut left).await? {
             return Ok(None);
         }
         self.done.looked += looked;
-        self.done.left.append(&mut unfit);
+        self.done.left.append(&mut left);
         Ok(Some((read, page.next)))
     }
 
@@ -124,7 +121,7 @@ impl Redrive<'_> {
         }
         let mut spare = self.spare().await?;
         for (ticket, order) in missing {
-            match self.in_the_way(ticket, &order, &mut spare) {
+            match self.in_the_way(ticket, &order, &mut spare)? {
                 None => fit.push((ticket, order)),
                 Some(reason) => unfit.push(LeftOut { ticket, reason }),
             }
@@ -154,22 +151,29 @@ impl Redrive<'_> {
         ticket: TicketText,
         order: &OrderDoc,
         spare: &mut HashMap<String, u64>,
-    ) -> Option<String> {
-        let (told, gives) = (order.order_no.as_deref(), self.store.number_of(&ticket));
-        if told != gives.as_deref() {
-            let (told, gives) = (told.unwrap_or("none"), gives.unwrap_or_default());
-            return Some(format!("its buyer was told number {told}, and this store gives {gives}"));
+    ) -> Result<Option<String>, OperationFault> {
+        let Some(gives) = self.store.number_of(&ticket) else {
+            let text = "this store numbers an order anew when it is placed again, and its buyer was told the first number: \
+                        `forebay verify` names what is missing, bring that back there";
+            return Err(OperationFault::NotSupported(text.to_owned()));
+        };
+        let told = order.order_no.as_deref().unwrap_or("none");
+        if told != gives {
+            let reason = format!("its buyer was told number {told}, and this store gives {gives}");
+            return Ok(Some(reason));
         }
         for line in &order.lines {
             let sku = line.sku.as_str();
             match spare.get(sku) {
                 Some(spare) if *spare >= u64::from(line.quantity) => {}
                 Some(_) => {
-                    return Some(format!(
+                    return Ok(Some(format!(
                         "its units of {sku} are still taken at the store: not lost with its row, or already given to others"
-                    ));
+                    )));
                 }
-                None => return Some(format!("the store has no stock row of {sku} in this sale")),
+                None => {
+                    return Ok(Some(format!("the store has no stock row of {sku} in this sale")));
+                }
             }
         }
         for line in &order.lines {
@@ -177,11 +181,15 @@ impl Redrive<'_> {
                 *spare -= u64::from(line.quantity);
             }
         }
-        None
+        Ok(None)
     }
 
-    /// Places them as permits come; false when those would come too late.
-    async fn place(&mut self, orders: &[Missing]) -> Result<bool, OperationFault> {
+    /// Places them as permits come, and tells which were not taken; false when permits would come too late.
+    async fn place(
+        &mut self,
+        orders: &[Missing],
+        left: &mut Vec<LeftOut>,
+    ) -> Result<bool, OperationFault> {
         let mut rest = orders;
         while !rest.is_empty() {
             let Some((permits, at)) = self.granted(rest.len()).await? else { return Ok(false) };
@@ -189,7 +197,7 @@ impl Redrive<'_> {
             let attempts = now.iter().map(|order| self.attempt(order, at)).collect();
             let answers = answered(self.store.place(attempts)).await?;
             for ((ticket, _), answer) in now.iter().zip(answers) {
-                self.note(*ticket, answer);
+                left.extend(self.note(*ticket, answer));
             }
             rest = later;
         }
@@ -197,19 +205,8 @@ impl Redrive<'_> {
     }
 
     fn attempt(&self, (ticket, order): &Missing, at: Timestamp) -> PlaceOrder {
-        PlaceOrder {
-            ticket: *ticket,
-            sale_no: order.sale_no,
-            sale: self.lost.sale.name.clone(),
-            buyer: order.buyer.clone(),
-            place: order.place,
-            lines: order.lines.clone(),
-            payload: bytes::Bytes::new(),
-            accepted_at: order.accepted_at,
-            attempted_at: at,
-            attempt: order.attempts + 1,
-            confirmed: true,
-        }
+        let last = last_attempt(&self.lost.sale.name, *ticket, order);
+        PlaceOrder { attempted_at: at, attempt: last.attempt + 1, confirmed: true, ..last }
     }
 
     /// Waits for permits of the pacer: how many, and when they were given; none when they would come too late.
@@ -232,20 +229,20 @@ impl Redrive<'_> {
         }
     }
 
-    fn note(&mut self, ticket: TicketText, answer: Placement) {
+    fn note(&mut self, ticket: TicketText, answer: Placement) -> Option<LeftOut> {
         let reason = match answer {
             Placement::Placed { .. } => {
                 let sale = self.lost.sale.name.as_str();
                 tracing::info!(target: "audit", sale, %ticket, "placed again, without its payload");
                 self.done.placed.push(ticket);
-                return;
+                return None;
             }
             Placement::Refused { reason } => format!("refused at the store: {reason}"),
             Placement::Voided => "voided at the store".to_owned(),
             Placement::Later(later) => later.reason,
             Placement::InDoubt { reason } | Placement::Conflict { reason } => reason,
         };
-        self.done.left.push(LeftOut { ticket, reason });
+        Some(LeftOut { ticket, reason })
     }
 }
 
@@ -255,11 +252,38 @@ fn spare_of(item: &ItemCensus, row: &StockRow) -> u64 {
     row.available.saturating_sub(item.available + item.held).saturating_sub(unknown)
 }
 
-/// A store that stands still holds nobody up; whatever it does late, it is asked again.
-async fn answered<T>(answer: impl Future<Output = T>) -> Result<T, OperationFault> {
-    let late = |_| {
-        let text = "the store did not answer in time: ask again, and it is asked what it has";
-        OperationFault::Store(text.to_owned())
-    };
-    timeout(ANSWERED_WITHIN, answer).await.map_err(late)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::SaleNo;
+
+    #[test]
+    fn only_units_that_the_ledger_has_not_to_give_are_spare() {
+        let item = |available, held, added| ItemCensus {
+            sku: "phone".parse().unwrap(),
+            initial: 100,
+            added,
+            cut: 10,
+            available,
+            held,
+            sold: 90 + added - available - held,
+        };
+        let row = |initial, available| StockRow {
+            sale_no: SaleNo(1),
+            sku: "phone".to_owned(),
+            initial,
+            available,
+            newest_change: 1,
+        };
+        for (item, row, spare) in [
+            (item(40, 0, 0), row(90, 45), 5), // five rows were lost with their units
+            (item(40, 0, 0), row(90, 40), 0), // rows were moved away, their units were not
+            (item(40, 3, 0), row(90, 45), 2), // some are still to be placed
+            (item(40, 0, 0), row(90, 30), 0), // units were given away
+            (item(40, 0, 0), row(110, 65), 5), // the store has stock of which the census knew nothing
+            (item(60, 0, 20), row(90, 45), 0), // and the other way round
+        ] {
+            assert_eq!(spare_of(&item, &row), spare, "{item:?} {row:?}");
+        }
+    }
 }

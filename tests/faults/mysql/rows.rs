@@ -5,6 +5,7 @@ use std::process::Output;
 
 use forebay_loadtest::gateway::Process;
 use forebay_loadtest::sabotage::{Hand, SABOTAGES};
+use forebay_loadtest::store::StoreAt;
 use serde_json::{Value, json};
 
 use super::super::crowded::Crowded;
@@ -169,12 +170,27 @@ async fn what_a_server_lost_that_was_put_back_to_an_old_copy_is_found_and_placed
     assert!(why.contains("4025"), "{why}");
     stand.tell("ALTER TABLE forebay_orders DROP CONSTRAINT few").await;
     // Some of the units were given to others.
-    stand.tell("UPDATE forebay_stock SET available = available - 2").await;
+    stand.tell("UPDATE forebay_stock SET available = available - 4").await;
     let (exit, again, left, _) = counts().await;
-    assert_eq!((exit, again, left), (1, 3, 2));
-    stand.tell("UPDATE forebay_stock SET available = available + 2").await;
-    let (exit, again, left, _) = counts().await;
-    assert_eq!((exit, again, left), (0, 2, 0));
+    assert_eq!((exit, again, left), (1, 1, 4));
+    stand.tell("UPDATE forebay_stock SET available = available + 4").await;
+    // What was placed before it broke off is told: those have no payloads any more.
+    gateway.admin().set_drain_rate("1/s").await.unwrap();
+    let breaks_off = async {
+        until("one of the four is placed", async || {
+            let rows: Vec<u64> = stand.ask("SELECT COUNT(*) FROM forebay_orders").await;
+            (rows[0] > 46).then_some(())
+        })
+        .await;
+        gateway.admin().pause_drain(true).await.unwrap();
+    };
+    let ((exit, told), ()) = tokio::join!(redriven(&stand, &gateway), breaks_off);
+    let again = told["placed"].as_array().unwrap().len();
+    assert!(exit == Some(1) && (1..4).contains(&again), "{told}");
+    assert!(told["stopped"].as_str().unwrap().contains("the drain is paused"), "{told}");
+    gateway.admin().set_drain_rate("100/s").await.unwrap();
+    gateway.admin().pause_drain(false).await.unwrap();
+    assert_eq!(counts().await, (0, 4 - again, 0, String::new()));
 
     assert_eq!(findings(&verified(&stand, &gateway).await), []);
     let again: Vec<(String, String)> =
@@ -192,6 +208,13 @@ async fn orders_that_ended_in_another_store_are_not_placed_in_this_one() {
     gateway.sale("one", 100).await;
     order(gateway.public, "one", "ann", "key").await;
     placed(&gateway, 1).await;
+    // A store that would give it another number does not get it again.
+    let here = StoreAt::Directory(before.store());
+    assert_eq!(here.change("DELETE FROM forebay_orders").await.unwrap(), 1);
+    let admin = format!("http://{}", gateway.admin);
+    let refused = stand.plant.ask_admin(&["sale", "redrive", "one", "--admin", &admin]).await;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(1) && said.contains("numbers an order anew"), "{said}");
     gateway.stop().await.well();
     let gateway = stand.plant.start().await;
     order(gateway.public, "one", "bob", "key").await;
