@@ -5,8 +5,8 @@
 //! both come in by parameter. An engine is this book plus something durable; nothing of a batch may be seen
 //! before the batch is durable (L2).
 //!
-//! The pacer is volatile on purpose, and asked without the book ([`Pacer`]): it starts empty at each open, so that two lives of the ledger never grant
-//! more than one could (L7).
+//! The pacer is volatile on purpose: it starts empty at each open, so that two lives of the ledger never grant more than
+//! one could (L7). It is asked without the book ([`Pacer`]).
 
 mod apply;
 mod audit;
@@ -232,8 +232,9 @@ impl Book {
     }
 
     fn tell_pacer(&self, at: Timestamp) {
-        let drain = &self.drain;
-        self.pacer.buckets().set(drain.rate(), drain.burst(), drain.paused.is_some(), at);
+        let mut buckets = self.pacer.buckets();
+        buckets.set(self.drain.rate(), self.drain.burst(), at);
+        buckets.pause(self.drain.paused.is_some());
     }
 
     fn tell_pacer_of(&self, sale: &SaleBook) {

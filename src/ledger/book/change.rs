@@ -222,7 +222,7 @@ impl Book {
         if next == *drain && !drain.eras.is_empty() {
             return Changed::Drain(Box::new(self.drain_doc()));
         }
-        let at = self.pacer.buckets().set_after_all(next.rate(), next.burst(), now.ledger);
+        let at = self.pacer.buckets().set(next.rate(), next.burst(), now.ledger);
         let DrainSettings { operator_rate, operator_burst, paused, .. } = next;
         let event = Event::DrainSet { at, configured, operator_rate, operator_burst, paused };
         self.commit(batch, &event);

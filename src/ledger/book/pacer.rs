@@ -54,12 +54,7 @@ impl Buckets {
 
     /// Another pace, decided at `now`; answers from when it is in force. Others were granted permits since that instant was
     /// read, and those were granted by the pace before.
-    pub(super) fn set_after_all(
-        &mut self,
-        rate: Rate,
-        burst: Option<u32>,
-        now: Timestamp,
-    ) -> Timestamp {
+    pub(super) fn set(&mut self, rate: Rate, burst: Option<u32>, now: Timestamp) -> Timestamp {
         if self.all.is(rate, burst) {
             return now;
         }
@@ -69,12 +64,8 @@ impl Buckets {
         at
     }
 
-    /// What is in force from now on.
-    pub(super) fn set(&mut self, rate: Rate, burst: Option<u32>, paused: bool, now: Timestamp) {
+    pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
-        if !self.all.is(rate, burst) {
-            self.all.set(rate, burst, now);
-        }
     }
 
     /// A sale's own rate from now on; `None` when it has none.

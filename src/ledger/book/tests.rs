@@ -295,6 +295,17 @@ fn a_copy_of_a_book_grants_for_itself_and_a_book_read_again_goes_on_with_the_pac
     assert_eq!(asked(&pacer), 5, "and stay so");
 }
 
+#[test]
+fn a_book_read_again_hands_the_pacer_over_with_nothing_saved() {
+    let mut desk = Desk::new();
+    desk.change(Change::DrainConfig { rate: Rate::per_second(100), burst: Some(5) });
+    let pacer = desk.book.pacer().share();
+    let mut again = desk.book.clone();
+    assert_eq!(desk.granted(SALE, 5).granted, 5, "all that was saved");
+    again.take_over(&pacer, desk.now.ledger);
+    assert_eq!(pacer.grant(SALE, 5, || desk.now.ledger).granted, 0, "and not again");
+}
+
 /// The instant of a change is read before the change is decided, and others are granted permits in between.
 #[test]
 fn another_pace_begins_after_all_that_was_granted_before_it() {
