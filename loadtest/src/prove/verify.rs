@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Checks, Scale};
 use crate::admin::TicketRow;
+use crate::carrier::TIMED;
 use crate::clock;
 use crate::drive::{Arrivals, Drive, look, shared};
 use crate::form::{Crowd, OrderForm};
@@ -55,8 +56,7 @@ async fn beside_mariadb(
     checks: &mut Checks,
 ) -> anyhow::Result<()> {
     // A million rows fit into its memory, as an operator would see to it.
-    let memory = ["--innodb-buffer-pool-size=512M", "--innodb-log-file-size=512M"];
-    let store = OnMySql::start(binary, scale.pick(&[][..], &memory[..])).await?;
+    let store = OnMySql::start(binary, scale.pick(&[][..], &TIMED[..])).await?;
     environment.extend(store.environment(store.server.address()));
     let (drain_rate, at) = ("unlimited".to_owned(), Some(store.store_at()));
     let setup = Setup { drain_rate, environment, store: at, ..Setup::default() };

@@ -61,7 +61,7 @@ async fn a_server_that_stands_still_is_given_up_in_time_and_what_it_does_late_co
     sending.await.unwrap();
     assert_eq!(crowd.answered(202), ORDERS, "orders are taken all the same");
     // The lease is two seconds long.
-    pass(seconds(2, 30)).await;
+    pass(seconds(3, 30)).await;
     stand.server.resume().unwrap();
     all_placed(gateway, &crowd, ORDERS).await;
 }
