@@ -275,6 +275,11 @@ fn a_sale_keeps_its_own_rate() {
         desk.now = Now { ledger: desk.now.ledger.plus(by), ..desk.now };
     }
     assert!((48..=51).contains(&granted), "5 s at 10/s: {granted}");
+    let mut out = Writer::default();
+    desk.book.encode_snapshot(&mut out);
+    let read = Book::decode_snapshot(&mut Reader::new(out.as_slice())).unwrap();
+    let grant = read.pacer().grant(SALE, 50, || desk.now.ledger);
+    assert_eq!(grant.granted, 0, "after a restart too: its own bucket begins empty");
 }
 
 #[test]

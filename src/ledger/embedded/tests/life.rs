@@ -143,7 +143,7 @@ fn ledger_time_goes_on_over_a_restart_whatever_the_wall_clock_says() {
 }
 
 #[test]
-fn permits_are_given_while_the_writer_waits_and_none_once_the_ledger_is_closed() {
+fn permits_are_given_while_the_writer_waits_and_none_while_the_ledger_cannot_write() {
     let directory = tempfile::tempdir().unwrap();
     let desk = Desk::open(&small(directory.path()));
     let sale_no = desk.make_sale("one", 1);
@@ -153,6 +153,10 @@ fn permits_are_given_while_the_writer_waits_and_none_once_the_ledger_is_closed()
     assert_eq!(grant.unwrap().granted, 7);
     let_on.send(()).unwrap();
     assert!(desk.now(waits).unwrap());
+    desk.ledger.shared.set_trouble(Some(&"the disk is full".into()));
+    let fault = desk.now(desk.ledger.grant(sale_no, 7)).unwrap_err();
+    assert_eq!((fault.kind, &*fault.reason), (FaultKind::Unavailable, "the disk is full"));
+    desk.ledger.shared.set_trouble(None);
     desk.ledger.close();
     let fault = desk.now(desk.ledger.grant(sale_no, 7)).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Unavailable, "{fault:?}");
